@@ -1,0 +1,3 @@
+//! Fanfare: a server-sent-events broadcast engine.
+
+pub mod limits;
