@@ -1,3 +1,17 @@
 //! Fanfare: a server-sent-events broadcast engine.
 
+mod sync;
+
 pub mod limits;
+pub mod log;
+#[cfg(not(fanfare_loom))]
+pub mod provider;
+#[cfg(not(fanfare_loom))]
+pub mod sse;
+
+#[cfg(not(fanfare_loom))]
+pub use self::{
+    log::LogOptions,
+    provider::{LocalProvider, PublishError, Publisher, Receipt},
+    sse::{EventId, EventType, Message},
+};

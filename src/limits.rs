@@ -17,6 +17,9 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of one published message: of a body, or of one line of an NDJSON body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes of an encoded message: the largest body with its id, event type and framing.
+pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
+
 /// A body must make progress within this time.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
