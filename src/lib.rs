@@ -1,4 +1,5 @@
 //! Fanfare: a server-sent-events broadcast engine.
 
+pub mod http;
 pub mod limits;
 pub mod sse;
