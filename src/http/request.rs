@@ -352,3 +352,6 @@ impl<'b> RequestHead<'b> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
