@@ -1,7 +1,8 @@
-//! Fanfare: a server-sent-events broadcast engine.
 
 mod sync;
 
+#[cfg(not(fanfare_loom))]
+pub mod http;
 pub mod limits;
 pub mod log;
 #[cfg(not(fanfare_loom))]

@@ -221,7 +221,7 @@ pub enum FieldError {
     },
 }
 
-fn check(field: Field, text: &[u8]) -> Result<(), FieldError> {
+pub(super) fn check(field: Field, text: &[u8]) -> Result<(), FieldError> {
     let (len, max) = (text.len(), field.bytes_max());
     if len > max {
         return Err(FieldError::TooLong { field, len, max });

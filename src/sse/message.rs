@@ -7,7 +7,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::{EventId, EventType};
+use super::field::{EventId, EventType, Field, check};
 
 /// What is published: data, comments, and optionally an id, a type and a reconnection time.
 ///
@@ -187,7 +187,7 @@ impl Message {
     }
 
     fn id_or<'a>(&'a self, id: Option<&'a str>) -> Option<&'a str> {
-        debug_assert!(id.is_none_or(|id| EventId::try_from(id).is_ok()), "not an event id: {id:?}");
+        debug_assert!(id.is_none_or(|id| check(Field::Id, id.as_bytes()).is_ok()), "{id:?}");
         self.id.as_ref().map(EventId::as_str).or(id)
     }
 }
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(message: &Message, expected: &str) {
+    fn assert_bytes(message: &Message, expected: &str) {
         assert_eq!(String::from_utf8(message.to_bytes()).unwrap(), expected);
         assert_eq!(message.encoded_len(None), expected.len());
     }
@@ -288,39 +288,45 @@ mod tests {
             .retry(Duration::from_micros(1_999))
             .event(event("t"))
             .id(id("i"));
-        check(&message, "id: i\nevent: t\nretry: 1\n: one\ndata: two\n: three\n\n");
+        assert_bytes(&message, "id: i\nevent: t\nretry: 1\n: one\ndata: two\n: three\n\n");
     }
 
     #[test]
     fn nothing_set_is_no_bytes() {
-        check(&Message::empty(), "");
-        check(&Message::default().retry(Duration::from_micros(999)), "");
+        assert_bytes(&Message::empty(), "");
+        assert_bytes(&Message::default().retry(Duration::from_micros(999)), "");
         assert!(Message::empty().is_empty());
         assert_eq!(Message::empty().encode_into(None, &mut []), 0);
     }
 
     #[test]
     fn one_field_is_enough_for_an_event() {
-        check(&Message::empty().id(id("")), "id: \n\n");
-        check(&Message::empty().event(event("")), "event: \n\n");
-        check(&Message::empty().retry(Duration::from_millis(1)), "retry: 1\n\n");
-        check(&Message::empty().comment(""), ": \n\n");
-        check(&Message::new(""), "data: \n\n");
+        assert_bytes(&Message::empty().id(id("")), "id: \n\n");
+        assert_bytes(&Message::empty().event(event("")), "event: \n\n");
+        assert_bytes(&Message::empty().retry(Duration::from_millis(1)), "retry: 1\n\n");
+        assert_bytes(&Message::empty().comment(""), ": \n\n");
+        assert_bytes(&Message::new(""), "data: \n\n");
     }
 
     #[test]
     fn line_ends_split_and_n_of_them_make_one_line_more() {
-        check(&Message::new("a\n"), "data: a\ndata: \n\n");
-        check(&Message::new("\n"), "data: \ndata: \n\n");
-        check(&Message::new("a\rb\r\nc\n\rd"), "data: a\ndata: b\ndata: c\ndata: \ndata: d\n\n");
-        check(&Message::empty().comment("a\ndata: b"), ": a\n: data: b\n\n");
-        check(&Message::new("a\u{b}\u{c}\u{85}\u{2028}b"), "data: a\u{b}\u{c}\u{85}\u{2028}b\n\n");
-        check(&Message::new(" a: b"), "data:  a: b\n\n");
+        assert_bytes(&Message::new("a\n"), "data: a\ndata: \n\n");
+        assert_bytes(&Message::new("\n"), "data: \ndata: \n\n");
+        assert_bytes(
+            &Message::new("a\rb\r\nc\n\rd"),
+            "data: a\ndata: b\ndata: c\ndata: \ndata: d\n\n",
+        );
+        assert_bytes(&Message::empty().comment("a\ndata: b"), ": a\n: data: b\n\n");
+        assert_bytes(
+            &Message::new("a\u{b}\u{c}\u{85}\u{2028}b"),
+            "data: a\u{b}\u{c}\u{85}\u{2028}b\n\n",
+        );
+        assert_bytes(&Message::new(" a: b"), "data:  a: b\n\n");
     }
 
     #[test]
     fn splitting_is_per_call() {
-        check(&Message::new("a\r").data("\nb"), "data: a\ndata: \ndata: \ndata: b\n\n");
+        assert_bytes(&Message::new("a\r").data("\nb"), "data: a\ndata: \ndata: \ndata: b\n\n");
     }
 
     #[test]
@@ -332,7 +338,7 @@ mod tests {
             (Duration::from_millis(u64::MAX), "18446744073709551615"),
             (Duration::MAX, "18446744073709551615"),
         ] {
-            check(&Message::empty().retry(after), &format!("retry: {digits}\n\n"));
+            assert_bytes(&Message::empty().retry(after), &format!("retry: {digits}\n\n"));
         }
         let message = Message::empty().retry(Duration::from_micros(2_500));
         assert_eq!(message.retry_after(), Some(Duration::from_millis(2)));
@@ -365,8 +371,8 @@ mod tests {
         let first = Message::new("a");
         let second = first.clone().data("b");
         assert_ne!(first, second);
-        check(&first, "data: a\n\n");
-        check(&second, "data: a\ndata: b\n\n");
+        assert_bytes(&first, "data: a\n\n");
+        assert_bytes(&second, "data: a\ndata: b\n\n");
     }
 
     #[test]
