@@ -1,6 +1,9 @@
+//! Fanfare: a server-sent-events broadcast engine.
 
 mod sync;
 
+#[cfg(not(fanfare_loom))]
+pub mod engine;
 #[cfg(not(fanfare_loom))]
 pub mod http;
 pub mod limits;

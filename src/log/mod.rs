@@ -22,7 +22,7 @@ mod sequence;
 mod topic;
 
 #[cfg(not(fanfare_loom))]
-pub(crate) use self::segment::chunk_len;
+pub(crate) use self::segment::{chunk_len, write_chunk};
 #[cfg(not(fanfare_loom))]
 pub use self::{
     history::{Append, Log, LogOptions},
