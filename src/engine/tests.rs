@@ -40,7 +40,7 @@ struct Running {
 
 fn on_both_drivers(test: impl Fn(Running)) {
     for driver in [DriverChoice::Uring, DriverChoice::Epoll] {
-        if driver == DriverChoice::Uring && super::driver::Uring::probe().is_err() {
+        if driver == DriverChoice::Uring && driver::Uring::probe().is_err() {
             println!("skipped: io_uring is denied here");
             assert!(std::env::var_os("CI").is_none(), "in CI nothing may be skipped");
             continue;
@@ -113,7 +113,7 @@ fn who_resumes_while_others_publish_misses_nothing() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();
         let first = running.provider.publish(&Message::new("first"), &["a"]).unwrap().id();
-        let provider = running.provider.clone();
+        let provider = running.provider;
         let publisher = std::thread::spawn(move || {
             for n in 0..20_000 {
                 provider.publish(&Message::new(n.to_string()), &["a"]).unwrap();

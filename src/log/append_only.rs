@@ -61,7 +61,8 @@ impl<T> Appender<T> {
         slot.with_mut(|slot| {
             // SAFETY: `written` is at least `published`, so no reader touches this slot, and
             // `&mut self` is the only appender. The pointer comes from a live slot.
-            unsafe { (*slot).write(value) };
+            let slot = unsafe { &mut *slot };
+            slot.write(value);
         });
         self.written += 1;
     }
@@ -112,9 +113,10 @@ impl<T> AppendOnly<T> {
             return None;
         }
         self.slots[index].with(|slot| {
-            // SAFETY: `index` is below `published`: the slot was initialised before the Release
-            // store that our Acquire load saw, and no one writes it again while `self` lives.
-            Some(unsafe { (*slot).assume_init_ref() })
+            // SAFETY: `index` is below `published`, so no one writes the slot while `self` lives.
+            let slot = unsafe { &*slot };
+            // SAFETY: it was initialised before the Release store that our Acquire load saw.
+            Some(unsafe { slot.assume_init_ref() })
         })
     }
 
@@ -135,9 +137,11 @@ impl<T> Drop for AppendOnly<T> {
         let published = self.len();
         for slot in &self.slots[..published] {
             slot.with_mut(|slot| {
-                // SAFETY: `&mut self` excludes all readers, the slot is published, hence
-                // initialised, and each is dropped once. Values written but never published leak.
-                unsafe { (*slot).assume_init_drop() };
+                // SAFETY: `&mut self` excludes all readers and the appender.
+                let slot = unsafe { &mut *slot };
+                // SAFETY: a published slot is initialised, and each is dropped once, here. Values
+                // written but never published leak.
+                unsafe { slot.assume_init_drop() };
             });
         }
     }

@@ -47,7 +47,7 @@ impl ReaderId {
 
     /// The reader with this number, below [`Self::MAX`].
     pub fn new(number: usize) -> Option<Self> {
-        (number < Self::MAX).then(|| Self(number as u8))
+        (number < Self::MAX).then_some(Self(number as u8))
     }
 
     /// Its number.
