@@ -67,7 +67,7 @@ pub struct EngineOptions {
     pub hand_over: tokio::sync::mpsc::Sender<HandedOver>,
 }
 
-/// The running cores. Dropping it drains them.
+/// The running cores. Dropping it drains them and waits.
 #[derive(Debug)]
 pub struct Engine {
     address: SocketAddr,
@@ -159,14 +159,21 @@ impl Engine {
         self.cores.iter().map(|core| &core.context.counters)
     }
 
-    /// Stops accepting, gives everyone what they are owed within [`limits::DRAIN_DEADLINE`], ends
-    /// every stream and waits for the threads.
-    pub fn drain(&mut self) {
+    /// Asks the cores to end: they stop accepting, give everyone what they are owed within
+    /// [`limits::DRAIN_DEADLINE`], and end every stream. Returns at once.
+    pub fn drain(&self) {
         for core in &self.cores {
             // A full queue holds this very command already.
             let _ = core.context.commands.push(Command::Drain);
             core.context.reader.notify();
         }
+    }
+
+    /// Waits until the cores have ended, which is after a [`drain`](Self::drain).
+    ///
+    /// # Panics
+    /// If a core has panicked: with the same message.
+    pub fn wait(&mut self) {
         for core in &mut self.cores {
             match core.thread.take().map(JoinHandle::join) {
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
@@ -179,8 +186,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.drain();
         if !std::thread::panicking() {
-            self.drain();
+            self.wait();
         }
     }
 }
