@@ -159,14 +159,18 @@ impl Engine {
         self.cores.iter().map(|core| &core.context.counters)
     }
 
-    /// Stops accepting, gives everyone what they are owed within [`limits::DRAIN_DEADLINE`], ends
-    /// every stream and waits for the threads.
-    pub fn drain(&mut self) {
+    /// Asks the cores to stop accepting, to give everyone what they are owed within
+    /// [`limits::DRAIN_DEADLINE`], and to end every stream. [`wait`](Self::wait) for them.
+    pub fn drain(&self) {
         for core in &self.cores {
             // A full queue holds this very command already.
             let _ = core.context.commands.push(Command::Drain);
             core.context.reader.notify();
         }
+    }
+
+    /// Waits until every core has ended: after a [`drain`](Self::drain), or because it failed.
+    pub fn wait(&mut self) {
         for core in &mut self.cores {
             match core.thread.take().map(JoinHandle::join) {
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
@@ -181,6 +185,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.drain();
+            self.wait();
         }
     }
 }
