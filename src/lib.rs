@@ -11,11 +11,15 @@ pub mod log;
 #[cfg(not(fanfare_loom))]
 pub mod provider;
 #[cfg(not(fanfare_loom))]
+pub mod server;
+#[cfg(not(fanfare_loom))]
 pub mod sse;
 
 #[cfg(not(fanfare_loom))]
 pub use self::{
+    engine::DriverChoice,
     log::LogOptions,
     provider::{LocalProvider, PublishError, Publisher, Receipt},
+    server::{Server, ServerBuilder, StartError},
     sse::{EventId, EventType, Message},
 };

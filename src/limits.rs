@@ -86,6 +86,17 @@ pub const CONNECTIONS_PER_CORE_DEFAULT: usize = 1 << 20;
 /// Descriptors kept free for everything that is not a subscriber.
 pub const DESCRIPTORS_RESERVED: usize = 1024;
 
+/// Most connections in the control runtime. Each holds up to 48 KiB of buffers, and one body of
+/// [`BODY_BYTES_MAX`] while it publishes: 600 MiB if all do so at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
+
+/// Most of them that may be event streams, which last; the others are left for everything else.
+/// Each holds up to 128 KiB of events on their way to a slow client: 128 MiB if all are slow.
+pub const CONTROL_SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// Receive buffer asked for a connection that is handed over: publishers send more than heads.
+pub const CONTROL_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Default bytes of history the Log keeps; also how far a subscriber may lag before it is cut.
 pub const HISTORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 
@@ -99,3 +110,4 @@ pub const SEGMENT_BYTES_MIN: usize = 2 * BODY_BYTES_MAX;
 pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MAX);
+const _: () = assert!(CONTROL_SUBSCRIPTIONS_MAX < CONTROL_CONNECTIONS_MAX);

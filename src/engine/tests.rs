@@ -192,6 +192,7 @@ fn draining_gives_what_is_owed_and_the_last_chunk() {
         let mut socket = get(running.engine.local_addr(), "/a", "");
         running.provider.publish(&Message::new("last"), &["a"]).unwrap();
         running.engine.drain();
+        running.engine.wait();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         assert!(text.contains("data: last\n\n\r\n") && text.ends_with("0\r\n\r\n"), "{text:?}");
