@@ -1,2 +1,11 @@
 //! The load tester.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod framing;
+mod payload;
+mod proven;
+mod scanner;
+mod stream;
+
 fn main() {}
