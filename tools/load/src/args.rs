@@ -13,7 +13,7 @@ use crate::payload;
 /// subscribers for 5 seconds, prints one table and ends the server. The exit status is 0 when
 /// every delivery arrived intact, once and in order, 1 when one did not, 2 when the run failed.
 #[derive(Debug, Parser)]
-#[command(name = "fanfare-load", version)]
+#[command(name = "fanfare-load", version, args_override_self = true)]
 pub(crate) struct Args {
     /// Connections that subscribe to the topic
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
