@@ -50,11 +50,8 @@ impl Runtime {
         if choice == RuntimeChoice::Tokio {
             return Self::tokio("asked for".to_owned());
         }
-        let mut ring = tokio_uring::uring_builder();
-        ring.setup_cqsize(URING_COMPLETIONS);
-        let mut builder = tokio_uring::builder();
-        builder.entries(URING_ENTRIES).uring_builder(&ring);
-        match tokio_uring::Runtime::new(&builder) {
+        // Kernels before 6.0 refuse the quick flags; a system that denies io_uring refuses both.
+        match uring(Tuned::Quick).or_else(|_| uring(Tuned::Plain)) {
             Ok(runtime) => {
                 let why = "io_uring is available".to_owned();
                 Ok((Self::Uring(runtime), RuntimeName { name: "tokio-uring", why }))
@@ -85,6 +82,26 @@ impl Runtime {
             Self::Tokio(..) => Driver::Tokio,
         }
     }
+}
+
+/// How a ring is set up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tuned {
+    /// Completions wait until this thread enters the kernel anyway instead of interrupting it:
+    /// measured, p50 at 1,000 subscribers x 1,000/s goes from 7-10 ms to 4.6 ms. (Deferring them
+    /// altogether makes tokio-uring hang.)
+    Quick,
+    /// As old kernels have it.
+    Plain,
+}
+
+fn uring(tuned: Tuned) -> io::Result<tokio_uring::Runtime> {
+    let mut ring = tokio_uring::uring_builder();
+    ring.setup_cqsize(URING_COMPLETIONS);
+    if tuned == Tuned::Quick {
+        ring.setup_coop_taskrun().setup_taskrun_flag().setup_single_issuer();
+    }
+    tokio_uring::Runtime::new(tokio_uring::builder().entries(URING_ENTRIES).uring_builder(&ring))
 }
 
 /// Who waits for a link.

@@ -11,7 +11,8 @@ const FILES_BESIDE: u64 = 64;
 /// the rest is left to others.
 const CONNECTIONS_PER_SOURCE: u32 = 20_000;
 
-/// Makes sure that `connections` sockets can be open, raising the soft limit if need be.
+/// Makes sure that `connections` sockets can be open, raising the soft limit as far as allowed: a
+/// server that this tool starts inherits it and needs as many.
 ///
 /// # Errors
 /// Names the limit and what mends it.
@@ -19,9 +20,6 @@ pub(crate) fn ensure_files(connections: u32) -> Result<(), String> {
     let needed = u64::from(connections) + FILES_BESIDE;
     let limit = getrlimit(Resource::Nofile);
     let enough = |have: Option<u64>| have.is_none_or(|have| have >= needed);
-    if enough(limit.current) {
-        return Ok(());
-    }
     if !enough(limit.maximum) {
         return Err(format!(
             "{connections} subscribers need {needed} open files, but the hard limit RLIMIT_NOFILE is {}; \
@@ -30,7 +28,6 @@ pub(crate) fn ensure_files(connections: u32) -> Result<(), String> {
             limit.maximum.unwrap_or(u64::MAX)
         ));
     }
-    // As far as allowed: a server that this tool starts inherits the limit and needs as many.
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised)
         .map_err(|error| format!("raising RLIMIT_NOFILE to {needed}: {error}"))

@@ -15,6 +15,9 @@ use crate::link::RuntimeName;
 use crate::publisher::Outcome;
 use crate::subscriber::Crew;
 
+/// The tester receives on one thread: using so much of a core it may be late itself.
+const SATURATED_CORES: f64 = 0.95;
+
 /// Under what conditions a run was made.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
@@ -163,6 +166,9 @@ struct TesterReport {
     cpu_seconds: f64,
     cpu_cores: f64,
     cpu_us_per_delivery: f64,
+    /// It had no CPU time to spare.
+    saturated: bool,
+    /// Deliveries judged by comparison with one that had been parsed.
     recognised: u64,
 }
 
@@ -199,6 +205,7 @@ impl Report {
                 cpu_seconds: measured.cpu.as_secs_f64(),
                 cpu_cores: measured.cpu.as_secs_f64() / seconds,
                 cpu_us_per_delivery: per_delivery_us(measured.cpu, delivered),
+                saturated: measured.cpu.as_secs_f64() > SATURATED_CORES * seconds,
                 recognised: crew.shared.tally.recognised,
             },
             setting: SettingReport::new(setting),
@@ -376,6 +383,9 @@ impl fmt::Display for Report {
             row(f, "server used", server)?;
         }
         row(f, "tester used", &self.tester)?;
+        if self.tester.saturated {
+            row(f, "note", "the tester was busy all the time: part of the latency may be its own")?;
+        }
         if !setting.optimised {
             row(f, "note", "this tester was built without optimisation: trust no figure")?;
         }
