@@ -78,12 +78,12 @@ impl Framing {
 
     /// Takes note that `used` bytes of body were consumed.
     pub(crate) fn advance(&mut self, used: usize) {
-        if let Self::Chunked(chunk @ Chunk::Data { .. }) = self {
-            let Chunk::Data { left } = *chunk else { unreachable!("matched above") };
-            *chunk = match left - used as u64 {
-                0 => Chunk::DataEnd { expected: b'\r' },
-                left => Chunk::Data { left },
-            };
+        let Self::Chunked(chunk) = self else { return };
+        if let Chunk::Data { left } = chunk {
+            *left -= used as u64;
+            if *left == 0 {
+                *chunk = Chunk::DataEnd { expected: b'\r' };
+            }
         }
     }
 }

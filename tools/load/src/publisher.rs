@@ -76,9 +76,13 @@ impl Clock {
         self.0.elapsed().as_nanos() as u64
     }
 
-    fn sleep_until(self, ns: u64) {
-        let now = self.now_ns();
-        if ns > now {
+    /// Sleeps until `ns` and returns the time then, which is not before it.
+    fn sleep_until(self, ns: u64) -> u64 {
+        loop {
+            let now = self.now_ns();
+            if now >= ns {
+                return now;
+            }
             thread::sleep(Duration::from_nanos(ns - now));
         }
     }
@@ -132,8 +136,7 @@ fn write_all(
     outcome.start_ns = plan.clock.now_ns() + LEAD.as_nanos() as u64;
     while outcome.published < plan.messages && !refused.load(Ordering::Acquire) {
         let due_ns = plan.due_ns(outcome, outcome.published);
-        plan.clock.sleep_until(due_ns);
-        let now = plan.clock.now_ns();
+        let now = plan.clock.sleep_until(due_ns);
         outcome.lag_max_ns = outcome.lag_max_ns.max(now - due_ns);
         let count = writer.encode_due(plan, outcome, now);
         connection.write_all(&writer.out)?;

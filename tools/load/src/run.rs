@@ -52,14 +52,12 @@ struct Run<'a> {
 /// In words, when it could not be made; faults of the server are in the report.
 pub(crate) fn run(args: &Args) -> Result<Report, String> {
     machine::ensure_files(args.subscribers)?;
-    let server = match &args.target {
-        Some(_) => None,
-        None => Some(ServerProcess::start(args.server.as_deref(), args.server_cpu)?),
-    };
-    let target = match (&args.target, &server) {
-        (Some(target), _) => target.clone(),
-        (None, Some(server)) => server.url(),
-        (None, None) => unreachable!("without a target a server is started"),
+    let (target, server) = match &args.target {
+        Some(target) => (target.clone(), None),
+        None => {
+            let server = ServerProcess::start(args.server.as_deref(), args.server_cpu)?;
+            (server.url(), Some(server))
+        }
     };
     let pid = args.pid.or_else(|| server.as_ref().map(ServerProcess::pid));
     if let Some(cpu) = args.cpu {

@@ -36,9 +36,11 @@ impl Endpoint {
         }
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
-        let mut addresses =
-            with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-        let address = addresses.next().ok_or_else(|| format!("{host} has no address"))?;
+        let addresses = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
+        // Of the names of this machine, servers under test as a rule listen on the IPv4 one.
+        let address = addresses
+            .min_by_key(SocketAddr::is_ipv6)
+            .ok_or_else(|| format!("{host} has no address"))?;
         Ok(Self { address, host: host.to_owned(), path })
     }
 
