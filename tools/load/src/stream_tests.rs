@@ -173,6 +173,51 @@ fn chunk_bounds_and_line_ends_do_not_matter() {
     }
 }
 
+/// Damage of every kind at random places: comparing with proven frames must find what parsing finds.
+#[test]
+fn comparing_finds_what_parsing_finds() {
+    for seed in 1..3_000 {
+        let mut random = Random(seed);
+        let mut frames = frames();
+        for _ in 0..random.below(4) {
+            let at = random.below(frames.len() - 1);
+            match random.below(6) {
+                0 => drop(frames.remove(at)),
+                1 => frames.insert(at, frames[at].clone()),
+                2 => frames.swap(at, at + 1),
+                3 => drop(frames[at].pop()),
+                4 => frames.insert(at, chunk(b": heartbeat\r\r")),
+                _ => {
+                    let byte = random.below(frames[at].len());
+                    frames[at][byte] = b"\n\r:0a\xff"[random.below(6)];
+                }
+            }
+        }
+        let input = frames.concat();
+        let mut parsed = Shared::new(format(), MESSAGES);
+        let expected = receive(&mut parsed, &input, usize::MAX);
+        let mut shared = Shared::new(format(), MESSAGES);
+        receive(&mut shared, &self::frames().concat(), usize::MAX);
+        let before = shared.tally.delivered;
+        let faults = receive(&mut shared, &input, 1 + random.below(300));
+        assert_eq!(faults, expected, "seed {seed}");
+        assert_eq!(shared.tally.delivered - before, parsed.tally.delivered, "seed {seed}");
+        assert_eq!(shared.tally.foreign, parsed.tally.foreign, "seed {seed}");
+    }
+}
+
+/// xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    }
+}
+
 #[test]
 fn latency_counts_from_the_intended_time() {
     let mut shared = Shared::new(format(), MESSAGES);
