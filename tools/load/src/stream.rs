@@ -1,7 +1,7 @@
 //! One subscriber's stream: bytes in, an audit out.
 //!
 //! `framing` takes the chunks off, `scanner` finds the events, `payload` checks their data, `audit`
-//! books them. That path decides everything; it costs a few hundred nanoseconds per event. Most
+//! books them. That path decides everything; it costs some 90 ns per event (comparing 13). Most
 //! events never take it: between two frames the stream first compares what lies ahead with the
 //! frame that `proven` keeps for the sequence it expects. The result is the same for any split of
 //! the input.
