@@ -83,6 +83,9 @@ pub const COMMAND_QUEUE: usize = 64;
 /// Default most connections of one core. A table entry costs 32 B, once it has been used.
 pub const CONNECTIONS_PER_CORE_DEFAULT: usize = 1 << 20;
 
+/// Sockets of a core beyond those that may subscribe: whoever gets one is told that there is no room.
+pub const SOCKETS_TO_REFUSE_WITH: usize = 64;
+
 /// Descriptors kept free for everything that is not a subscriber.
 pub const DESCRIPTORS_RESERVED: usize = 1024;
 

@@ -75,12 +75,21 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
         .init();
+    refuse_huge_pages();
     match run(&serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             print_fault(&*fault);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An idle subscriber costs some 200 B, but huge pages make the heap grow by 2 MiB at a time:
+/// measured 190 B each without and 1,300 B with, at 10,000, and the same throughput.
+fn refuse_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the heap may use huge pages");
     }
 }
 

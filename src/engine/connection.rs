@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::group::GroupId;
 use crate::log::Cursor;
 
-/// The state of a connection. A live one costs nothing beyond its place in its group (24 B here).
+/// The state of a connection. A live one costs these bytes and its place in its group.
 #[derive(Debug)]
 pub(super) enum Connection {
     /// Its request head has not arrived in full; this much has.
@@ -21,6 +21,8 @@ pub(super) enum Connection {
     /// It was refused and told so; what it still sends is thrown away until it ends.
     Refused { discarded: usize },
 }
+
+const _: () = assert!(size_of::<Connection>() <= 16, "every connection pays for what is added");
 
 /// What has arrived of a head.
 #[derive(Debug, Default)]

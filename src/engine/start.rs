@@ -175,10 +175,9 @@ impl Engine {
     /// If a core has panicked: with the same message.
     pub fn wait(&mut self) {
         for core in &mut self.cores {
-            match core.thread.take().map(JoinHandle::join) {
-                Some(Err(panic)) => std::panic::resume_unwind(panic),
-                Some(Ok(Err(error))) => tracing::error!(%error, "a core has failed"),
-                Some(Ok(Ok(()))) | None => {}
+            // An error was logged when it happened.
+            if let Some(Err(panic)) = core.thread.take().map(JoinHandle::join) {
+                std::panic::resume_unwind(panic);
             }
         }
     }
@@ -237,7 +236,7 @@ fn start_core(
         hand_over: options.hand_over.clone(),
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
-        connections_max: options.connections_max,
+        connections_max: connections_max(spec.sockets_max),
     };
     let (started, starting) = mpsc::channel();
     let thread_context = context.clone();
@@ -246,6 +245,7 @@ fn start_core(
             pin(cpu);
         }
         run_core(spec, &wake, thread_context, &started)
+            .inspect_err(|error| tracing::error!(%error, "a core has failed"))
     })?;
     let core = CoreHandle { context, thread: Some(thread) };
     match starting.recv() {
@@ -303,8 +303,12 @@ fn sockets_max(driver: DriverKind, cores: usize, connections_max: usize) -> usiz
         DriverKind::Uring => descriptors,
         DriverKind::Epoll => descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / cores,
     };
-    // One more than may subscribe, so that the one too many is told.
-    limit.min(connections_max.saturating_add(1)).max(1)
+    limit.min(connections_max.saturating_add(limits::SOCKETS_TO_REFUSE_WITH)).max(1)
+}
+
+/// Some sockets are kept back, so that those too many are told so and not left in the backlog.
+fn connections_max(sockets_max: usize) -> usize {
+    sockets_max - limits::SOCKETS_TO_REFUSE_WITH.min(sockets_max / 2)
 }
 
 fn usable_cpus() -> Vec<usize> {
