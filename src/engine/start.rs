@@ -67,7 +67,7 @@ pub struct EngineOptions {
     pub hand_over: tokio::sync::mpsc::Sender<HandedOver>,
 }
 
-/// The running cores. Dropping it drains them.
+/// The running cores. Dropping it drains them and waits.
 #[derive(Debug)]
 pub struct Engine {
     address: SocketAddr,
@@ -159,8 +159,8 @@ impl Engine {
         self.cores.iter().map(|core| &core.context.counters)
     }
 
-    /// Asks the cores to stop accepting, to give everyone what they are owed within
-    /// [`limits::DRAIN_DEADLINE`], and to end every stream. [`wait`](Self::wait) for them.
+    /// Asks the cores to end: they stop accepting, give everyone what they are owed within
+    /// [`limits::DRAIN_DEADLINE`], and end every stream. Returns at once.
     pub fn drain(&self) {
         for core in &self.cores {
             // A full queue holds this very command already.
@@ -169,7 +169,10 @@ impl Engine {
         }
     }
 
-    /// Waits until every core has ended: after a [`drain`](Self::drain), or because it failed.
+    /// Waits until the cores have ended, which is after a [`drain`](Self::drain).
+    ///
+    /// # Panics
+    /// If a core has panicked: with the same message.
     pub fn wait(&mut self) {
         for core in &mut self.cores {
             match core.thread.take().map(JoinHandle::join) {
@@ -183,8 +186,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.drain();
         if !std::thread::panicking() {
-            self.drain();
             self.wait();
         }
     }

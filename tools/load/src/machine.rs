@@ -1,0 +1,110 @@
+//! What the machine must allow before a run: open files, CPUs, addresses to connect from.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Files beside the subscribers' sockets: standard streams, ring, epoll, publisher, /proc.
+const FILES_BESIDE: u64 = 64;
+/// Connections from one source address. Linux has 28,232 local ports per address pair by default;
+/// the rest is left to others.
+const CONNECTIONS_PER_SOURCE: u32 = 20_000;
+
+/// Makes sure that `connections` sockets can be open, raising the soft limit as far as allowed: a
+/// server that this tool starts inherits it and needs as many.
+///
+/// # Errors
+/// Names the limit and what mends it.
+pub(crate) fn ensure_files(connections: u32) -> Result<(), String> {
+    let needed = u64::from(connections) + FILES_BESIDE;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = |have: Option<u64>| have.is_none_or(|have| have >= needed);
+    if !enough(limit.maximum) {
+        return Err(format!(
+            "{connections} subscribers need {needed} open files, but the hard limit RLIMIT_NOFILE is {}; \
+             raise it (`ulimit -Hn {needed}` as root, or LimitNOFILE= in systemd) \
+             or ask for fewer --subscribers",
+            limit.maximum.unwrap_or(u64::MAX)
+        ));
+    }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|error| format!("raising RLIMIT_NOFILE to {needed}: {error}"))
+}
+
+/// Runs `work` with this thread, and what it starts, on one CPU; the thread's own CPUs come back
+/// afterwards. Without a CPU it just runs it.
+///
+/// # Errors
+/// When there is no such CPU for this process.
+pub(crate) fn pinned<T>(cpu: Option<usize>, work: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(cpu) = cpu else { return Ok(work()) };
+    let before =
+        sched_getaffinity(None).map_err(|error| format!("reading the CPU set: {error}"))?;
+    pin(cpu)?;
+    let result = work();
+    sched_setaffinity(None, &before).map_err(|error| format!("restoring the CPU set: {error}"))?;
+    Ok(result)
+}
+
+/// Keeps this thread, and threads it starts, on one CPU.
+///
+/// # Errors
+/// When there is no such CPU for this process.
+pub(crate) fn pin(cpu: usize) -> Result<(), String> {
+    let mut set = CpuSet::new();
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(format!("there is no CPU {cpu}"));
+    }
+    set.set(cpu);
+    sched_setaffinity(None, &set).map_err(|error| format!("pinning to CPU {cpu}: {error}"))
+}
+
+/// The address subscriber `index` of `subscribers` connects from; `None`: the system may choose.
+pub(crate) fn source(index: u32, subscribers: u32, target: SocketAddr) -> Option<SocketAddr> {
+    let local = matches!(target.ip(), IpAddr::V4(address) if address.is_loopback());
+    if subscribers <= CONNECTIONS_PER_SOURCE || !local {
+        return None;
+    }
+    let host = 1 + index / CONNECTIONS_PER_SOURCE;
+    let address = Ipv4Addr::new(127, 0, (host / 250) as u8, (host % 250) as u8);
+    Some(SocketAddr::from((address, 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_connections_spread_over_loopback() {
+        let target = SocketAddr::from(([127, 0, 0, 1], 80));
+        assert_eq!(source(0, 20_000, target), None);
+        let from = |index| source(index, 100_000, target).map(|address| address.ip().to_string());
+        assert_eq!(from(0).as_deref(), Some("127.0.0.1"));
+        assert_eq!(from(19_999).as_deref(), Some("127.0.0.1"));
+        assert_eq!(from(99_999).as_deref(), Some("127.0.0.5"));
+        assert_eq!(source(50_000, 100_000, SocketAddr::from(([10, 0, 0, 1], 80))), None);
+    }
+
+    #[test]
+    fn too_few_files_are_refused_by_name() {
+        assert!(ensure_files(1).is_ok());
+        let limit = getrlimit(Resource::Nofile).maximum;
+        if limit.is_some_and(|limit| limit < 1_000_000) {
+            let error = ensure_files(1_000_000).expect_err("above the limit");
+            assert!(error.contains("RLIMIT_NOFILE"), "{error}");
+        }
+    }
+
+    #[test]
+    fn pinning_is_undone() {
+        let cpus = || sched_getaffinity(None).expect("readable").count();
+        let before = cpus();
+        let first = (0..CpuSet::MAX_CPU)
+            .find(|&cpu| sched_getaffinity(None).is_ok_and(|set| set.is_set(cpu)));
+        assert_eq!(pinned(first, cpus), Ok(1));
+        assert_eq!(cpus(), before);
+        assert!(pin(CpuSet::MAX_CPU).is_err());
+    }
+}
