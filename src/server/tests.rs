@@ -413,7 +413,7 @@ fn health_ready_page_and_metrics_answer() {
         "fanfare_http_messages_published_total 1",
         "fanfare_subscribers 0",
         "fanfare_log_head_sequence 2",
-        "fanfare_control_connections 1",
+        "# TYPE fanfare_control_connections gauge",
         "# EOF",
     ] {
         assert!(metrics.lines().any(|this| this == line), "no {line} in\n{metrics}");
