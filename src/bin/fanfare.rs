@@ -186,9 +186,10 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let with_unit = |&(unit, bytes)| Some((text.strip_suffix(unit)?, bytes));
         let (digits, unit) = UNITS.iter().find_map(with_unit).unwrap_or((text, 1));
-        let number: usize = digits.trim_end().parse().map_err(|_| {
-            format!("not a number of bytes with KiB, MiB, GiB or nothing behind it: {text:?}")
-        })?;
+        let number: usize = digits
+            .trim_end()
+            .parse()
+            .map_err(|_| "expected a number of bytes, such as 1000, 512KiB, 64MiB or 2GiB")?;
         number.checked_mul(unit).map(Self).ok_or_else(|| format!("too many bytes: {text}"))
     }
 }

@@ -188,7 +188,7 @@ fn what_is_no_subscription_is_handed_over_with_its_bytes() {
 
 #[test]
 fn draining_gives_what_is_owed_and_the_last_chunk() {
-    on_both_drivers(|running| {
+    on_both_drivers(|mut running| {
         let mut socket = get(running.engine.local_addr(), "/a", "");
         running.provider.publish(&Message::new("last"), &["a"]).unwrap();
         running.engine.drain();

@@ -47,22 +47,22 @@ type Read = fn(&CoreCounters) -> &Counter;
 
 /// What each core counts up: name, help, counter.
 const COUNTERS: [(&str, &str, Read); 8] = [
-    ("fanfare_connections_accepted", "Connections accepted", |core| &core.accepted),
-    ("fanfare_subscriptions_started", "Event streams begun", |core| &core.subscribed),
-    ("fanfare_sends", "Send operations", |core| &core.sends),
-    ("fanfare_sent_bytes", "Bytes that the kernel took", |core| &core.bytes_sent),
-    ("fanfare_events_delivered", "Whole events sent, counted per subscriber", |core| {
+    ("fanfare_connections_accepted", "Connections accepted.", |core| &core.accepted),
+    ("fanfare_subscriptions_started", "Event streams begun.", |core| &core.subscribed),
+    ("fanfare_sends", "Send operations.", |core| &core.sends),
+    ("fanfare_sent_bytes", "Bytes that the kernel took.", |core| &core.bytes_sent),
+    ("fanfare_events_delivered", "Whole events sent, counted per subscriber.", |core| {
         &core.deliveries
     }),
-    ("fanfare_passes", "Fan-out passes begun", |core| &core.passes),
-    ("fanfare_parks", "Times a core had nothing to do and slept", |core| &core.parks),
-    ("fanfare_accept_failures", "Times accepting failed", |core| &core.accept_failures),
+    ("fanfare_passes", "Fan-out passes begun.", |core| &core.passes),
+    ("fanfare_parks", "Times a core had nothing to do and slept.", |core| &core.parks),
+    ("fanfare_accept_failures", "Times accepting failed.", |core| &core.accept_failures),
 ];
 
 /// What each core has at the moment.
 const GAUGES: [(&str, &str, Read); 2] = [
-    ("fanfare_core_subscribers", "Subscribers on a core", |core| &core.subscribers),
-    ("fanfare_core_subscribers_lagging", "Of these, how many are catching up", |core| {
+    ("fanfare_core_subscribers", "Subscribers on a core.", |core| &core.subscribers),
+    ("fanfare_core_subscribers_lagging", "Of these, how many are catching up.", |core| {
         &core.lagging
     }),
 ];
@@ -123,7 +123,7 @@ impl Sources {
     }
 
     fn encode_ends(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let help = "Connections that ended on a core, by reason";
+        let help = "Connections that ended on a core, by reason.";
         let name = "fanfare_connections_ended";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (number, core) in self.cores.iter().enumerate() {
@@ -141,12 +141,12 @@ impl Sources {
         for (name, help, value) in [
             (
                 "fanfare_messages_published",
-                "Messages published, from anywhere",
+                "Messages published, from anywhere.",
                 log.head().number() - Sequence::FIRST.number(),
             ),
             (
                 "fanfare_http_messages_published",
-                "Messages published over HTTP",
+                "Messages published over HTTP.",
                 self.control.published.load(Ordering::Relaxed),
             ),
         ] {
@@ -162,26 +162,26 @@ impl Sources {
         for (name, help, value) in [
             (
                 "fanfare_subscribers",
-                "Subscribers now; one on several topics counts for each",
+                "Subscribers now; one on several topics counts for each.",
                 provider.subscriptions(),
             ),
             (
                 "fanfare_topics",
-                "Topics that have a subscriber or a retained message",
+                "Topics that have a subscriber or a retained message.",
                 provider.topics() as u64,
             ),
             (
                 "fanfare_log_head_sequence",
-                "Sequence that the next message will get",
+                "Sequence that the next message will get.",
                 log.head().number(),
             ),
             (
                 "fanfare_log_tail_sequence",
-                "Sequence of the oldest retained message",
+                "Sequence of the oldest retained message.",
                 log.tail().number(),
             ),
-            ("fanfare_history_bytes", "Bytes of messages retained", log.bytes_used() as u64),
-            ("fanfare_control_connections", "Connections in the control runtime", control as u64),
+            ("fanfare_history_bytes", "Bytes of messages retained.", log.bytes_used() as u64),
+            ("fanfare_control_connections", "Connections in the control runtime.", control as u64),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge(value).encode(metric)?;
