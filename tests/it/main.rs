@@ -8,4 +8,5 @@
 mod harness;
 
 mod broadcast;
+mod publish;
 mod replay;
