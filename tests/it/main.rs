@@ -7,6 +7,7 @@
 #[macro_use]
 mod harness;
 
+mod bad_input;
 mod broadcast;
 mod publish;
 mod replay;
