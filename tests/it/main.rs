@@ -11,3 +11,4 @@ mod bad_input;
 mod broadcast;
 mod publish;
 mod replay;
+mod slow;
