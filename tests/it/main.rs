@@ -9,6 +9,7 @@ mod harness;
 
 mod bad_input;
 mod broadcast;
+mod one_port;
 mod publish;
 mod replay;
 mod slow;
