@@ -12,4 +12,5 @@ mod broadcast;
 mod one_port;
 mod publish;
 mod replay;
+mod scale;
 mod slow;
