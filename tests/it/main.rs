@@ -9,6 +9,7 @@ mod harness;
 
 mod bad_input;
 mod broadcast;
+mod browser;
 mod one_port;
 mod publish;
 mod replay;
