@@ -21,7 +21,6 @@ both_drivers!(
     a_topic_may_have_any_name,
     a_subscriber_that_leaves_is_no_longer_counted,
     a_head_may_come_in_any_pieces,
-    the_banner_names_the_driver,
 );
 
 fn head_arrives_before_any_event(driver: Driver) {
@@ -265,10 +264,4 @@ fn a_head_may_come_in_any_pieces(driver: Driver) {
     for subscriber in &mut subscribers {
         assert_eq!(subscriber.next().id(), receipt.id);
     }
-}
-
-fn the_banner_names_the_driver(driver: Driver) {
-    let server = Server::start(driver);
-    assert!(server.banner().starts_with("fanfare "), "{}", server.banner());
-    assert!(server.banner().contains(driver.name()), "{}", server.banner());
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod broadcast;
 mod browser;
 mod one_port;
+mod process;
 mod publish;
 mod replay;
 mod scale;

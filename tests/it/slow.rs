@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Connection, Driver, End, Options, Publisher, Server, Subscriber};
+use crate::harness::{Connection, Driver, End, Options, Publisher, Server, Subscriber, eventually};
 
 both_drivers!(
     a_subscriber_that_never_reads_is_cut_and_the_others_lose_nothing,
+    a_subscriber_that_takes_nothing_for_its_deadline_is_cut,
     a_subscriber_that_stops_for_a_while_catches_up,
 );
 
@@ -59,15 +60,36 @@ fn a_subscriber_that_never_reads_is_cut_and_the_others_lose_nothing(driver: Driv
         let numbers = events.iter().map(|event| event.data().split(' ').next().map(str::to_owned));
         assert!(numbers.eq((0..events.len()).map(|number| Some(number.to_string()))));
     }
-    expect_a_reason(&server, STALLED);
+    assert_eq!(cut(&server), STALLED);
 }
 
-/// The ends of those who were cut are counted, and not as having left.
-fn expect_a_reason(server: &Server, stalled: u64) {
+/// How many were cut for being slow, and not counted as having left.
+fn cut(server: &Server) -> u64 {
     let metrics = server.metrics();
-    let [lagged, stall] = ["lagged", "write_stall"]
-        .map(|r| metrics.labelled("fanfare_subscription_ends_total", "reason", r));
-    assert_eq!(lagged + stall, stalled as f64, "in {metrics:#?}");
+    let ends = |reason| metrics.labelled("fanfare_connection_ends_total", "reason", reason);
+    (ends("overtaken") + ends("stalled")) as u64
+}
+
+fn a_subscriber_that_takes_nothing_for_its_deadline_is_cut(driver: Driver) {
+    let server = Server::start(driver);
+    let subscribe = "GET /events?topic=s HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut stalled = Subscriber::request(narrow_connection(&server), subscribe);
+    let mut healthy = Subscriber::open(&server, &["s"]);
+    let mut publisher = Publisher::open(&server);
+    // More than the kernel holds for one connection, far less than the history: it is the deadline
+    // that ends it.
+    let padding = "x".repeat(64 * 1024);
+    for _ in 0..64 {
+        publisher.text(&["s"], &padding);
+        assert_eq!(healthy.next().data().len(), padding.len());
+    }
+    eventually("the stalled one is cut", || {
+        let receipt = publisher.text(&["s"], "tick");
+        assert_eq!(healthy.next().id(), receipt.id);
+        (receipt.subscribers == 1).then_some(())
+    });
+    assert_eq!(stalled.until_end().1, End::Cut);
+    assert_eq!(cut(&server), 1);
 }
 
 fn a_subscriber_that_stops_for_a_while_catches_up(driver: Driver) {

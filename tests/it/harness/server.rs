@@ -4,12 +4,12 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 
 use super::{
@@ -43,13 +43,25 @@ impl Options {
         self
     }
 
-    /// Starts the server and waits for the line in which it says where it listens.
-    pub(crate) fn start(self) -> Server {
-        raise_file_limit();
+    /// Listens there.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.listen = address.to_owned();
+        self
+    }
+
+    /// The command that starts such a server.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", &self.listen, "--cores", CORES]);
         command.args(["--driver", self.driver.name()]);
         command.args(self.history_bytes.into_iter().flat_map(|bytes| ["--history-bytes", bytes]));
+        command
+    }
+
+    /// Starts the server and waits for the line in which it says where it listens.
+    pub(crate) fn start(self) -> Server {
+        raise_file_limit();
+        let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
 
@@ -60,11 +72,11 @@ impl Options {
             // Nobody listens after the first line.
             let _ = first_line.send(line.to_owned());
         });
-        let banner = said.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let banner = said.recv_timeout(PATIENCE).unwrap_or_default();
+        let Some(address) = address_in(&banner) else {
             let _ = child.kill();
-            panic!("the server said nothing on stdout; its log:\n{}", log.tail())
-        });
-        let address = address_in(&banner);
+            panic!("the first line on stdout names no address: {banner:?}\n{}", log.tail());
+        };
         Server { child, address, banner, log, options: self, killed: false }
     }
 }
@@ -88,8 +100,22 @@ impl Server {
     /// Kills the server as `kill -9` does and starts another on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let options = Options { listen: self.address.to_string(), ..self.options.clone() };
-        *self = options.start();
+        *self = self.options.clone().listen(&self.address.to_string()).start();
+    }
+
+    /// Ends the server as a service manager does, and waits for it.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the server lives");
+        self.killed = true;
+        eventually("the server ends", || self.child.try_wait().expect("it is ours"))
+    }
+
+    /// Waits until it has printed that many lines with that text.
+    pub(crate) fn await_log(&self, text: &str, count: usize) {
+        eventually(&format!("{count} lines with {text:?}"), || {
+            let log = self.log.tail();
+            (log.lines().filter(|line| line.contains(text)).count() == count).then_some(())
+        });
     }
 
     /// Where it listens.
@@ -213,15 +239,14 @@ impl Log {
 
 /// The binary under test: the one that cargo has built beside the tests, or another one, such as
 /// a release build, named by `FANFARE_TEST_BINARY`.
-fn binary() -> OsString {
+pub(crate) fn binary() -> OsString {
     env::var_os("FANFARE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_fanfare").into())
 }
 
 /// The address in `… listening on http://127.0.0.1:PORT · …`.
-fn address_in(banner: &str) -> SocketAddr {
-    let (_, rest) = banner.split_once("http://").unwrap_or_else(|| panic!("no URL in {banner:?}"));
-    let end = rest.find(|c: char| c.is_whitespace() || c == '/').unwrap_or(rest.len());
-    rest[..end].parse().unwrap_or_else(|_| panic!("no address in {banner:?}"))
+fn address_in(banner: &str) -> Option<SocketAddr> {
+    let (_, rest) = banner.split_once("http://")?;
+    rest.split([' ', '/']).next()?.parse().ok()
 }
 
 /// Takes all the file descriptors that this process may have; the servers inherit the limit.
