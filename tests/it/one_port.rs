@@ -138,11 +138,12 @@ fn counters_add_up(driver: Driver) {
     let deliveries = 2 * MESSAGES + MESSAGES / 4;
     for (name, expected) in [
         ("fanfare_messages_published_total", MESSAGES + 1),
-        ("fanfare_deliveries_total", deliveries),
-        ("fanfare_subscriptions_total", 4),
+        ("fanfare_events_delivered_total", deliveries),
+        ("fanfare_subscriptions_started_total", 4),
         ("fanfare_subscribers", 3),
-        ("fanfare_subscription_ends_total", 1),
     ] {
         assert_eq!(metrics.sum(name), expected as f64, "{name} in {metrics:#?}");
     }
+    let left = metrics.labelled("fanfare_subscriptions_ended_total", "reason", "left");
+    assert_eq!(left, 1.0, "in {metrics:#?}");
 }
