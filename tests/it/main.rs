@@ -1,0 +1,18 @@
+//! Fanfare from outside: the real binary, real sockets, and every behaviour over both drivers.
+//!
+//! A test is a function that takes a [`harness::Driver`]; `both_drivers!` makes two named tests of
+//! it, `…::uring::…` and `…::epoll::…`. Nothing here knows the inside of the server: what these
+//! tests hold to is what ARCHITECTURE.md and the README promise to a peer.
+
+#[macro_use]
+mod harness;
+
+mod bad_input;
+mod broadcast;
+mod browser;
+mod one_port;
+mod process;
+mod publish;
+mod replay;
+mod scale;
+mod slow;

@@ -1,0 +1,80 @@
+//! The process: what it says when it starts, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Driver, End, Options, Server, Subscriber, binary};
+
+both_drivers!(
+    the_first_line_says_where_and_how_it_serves,
+    sigterm_ends_every_stream_in_order,
+    a_port_that_is_taken_is_an_error_that_names_it,
+);
+
+fn the_first_line_says_where_and_how_it_serves(driver: Driver) {
+    let server = Server::start(driver);
+    let banner = server.banner();
+    assert!(banner.starts_with("fanfare "), "{banner}");
+    assert!(banner.contains("2 cores"), "{banner}");
+    assert!(banner.contains(driver.name()), "{banner}");
+    // The two lines after it are for a shell.
+    server.await_log("curl ", 2);
+}
+
+fn sigterm_ends_every_stream_in_order(driver: Driver) {
+    const MESSAGES: u64 = 500;
+    let mut server = Server::start(driver);
+    let mut kept = server.connect();
+    assert_eq!(kept.get("/health").status, 200);
+    let request = "GET /events?topic=t HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut chunked: Vec<_> = (0..20).map(|_| Subscriber::open(&server, &["t"])).collect();
+    chunked.push(Subscriber::request(kept, request));
+    let request = "GET /events?topic=t HTTP/1.0\r\n\r\n";
+    let mut bare = Subscriber::request(server.connect(), request);
+    for number in 0..MESSAGES {
+        server.publish(&["t"], &number.to_string());
+    }
+    let status = server.terminate();
+    assert!(status.success(), "{status}");
+
+    let expected = (0..MESSAGES).collect::<Vec<_>>();
+    let expect_all = |subscriber: &mut Subscriber, how: End| {
+        let (events, end) = subscriber.until_end();
+        let numbers: Vec<_> = events.iter().map(|event| event.number()).collect();
+        assert!(numbers == expected, "all that was published: {numbers:?}");
+        assert_eq!(end, how);
+    };
+    for subscriber in &mut chunked {
+        expect_all(subscriber, End::InOrder);
+    }
+    // Without chunks, a close is all there is.
+    expect_all(&mut bare, End::Cut);
+}
+
+fn a_port_that_is_taken_is_an_error_that_names_it(driver: Driver) {
+    let server = Server::start(driver);
+    let address = server.address().to_string();
+    // Were it to share the port, half of the subscribers would never hear half of the messages.
+    let fault = refusal(Options::new(driver).listen(&address).command());
+    assert!(fault.contains(&address), "{fault}");
+
+    let mut nonsense = Command::new(binary());
+    nonsense.args(["serve", "--listen", "nowhere"]);
+    assert!(refusal(nonsense).contains("nowhere"));
+}
+
+/// What a server says that must not start.
+fn refusal(mut command: Command) -> String {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut first_line = String::new();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut first_line).expect("a line or the end");
+    if !first_line.is_empty() {
+        let _ = child.kill();
+        panic!("it started: {first_line}");
+    }
+    let output = child.wait_with_output().expect("it is ours");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    said
+}
