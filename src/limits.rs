@@ -17,6 +17,9 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of one published message: of a body, or of one line of an NDJSON body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes of an encoded message: the largest body with its id, event type and framing.
+pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
+
 /// A body must make progress within this time.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -38,6 +41,62 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 /// A connection that takes no byte for this long while it is owed some is cut.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Most bytes a core offers the kernel for one connection that catches up, at a time.
+pub const CATCH_UP_BYTES_MAX: usize = 64 * 1024;
+
+/// Send buffer asked for each connection; the kernel doubles it for its own overhead.
+pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Unsent bytes beyond which the kernel takes no more: what a reader that stalls can pin.
+pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
+/// Receive buffer asked for each connection: a request head fits, and a chatty peer stalls.
+pub const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Sent bytes that are not acknowledged for this long end a connection.
+pub const UNACKNOWLEDGED_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Connections the kernel queues for one core to accept; `net.core.somaxconn` may allow fewer.
+pub const ACCEPT_BACKLOG: i32 = 4096;
+
+/// Accepting that failed is tried again after this long, doubling up to [`ACCEPT_RETRY_MAX`].
+pub const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
+
+/// See [`ACCEPT_RETRY_MIN`].
+pub const ACCEPT_RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// Most bytes thrown away of a peer that goes on sending after it was refused.
+pub const DISCARDED_BYTES_MAX: usize = 256 * 1024;
+
+/// A refused peer has this long to read why, and end.
+pub const REFUSED_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Subscribers have this long to take what they are owed when the server shuts down.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Sockets waiting for the control runtime to take them.
+pub const HAND_OVER_QUEUE: usize = 1024;
+
+/// Commands waiting for a core.
+pub const COMMAND_QUEUE: usize = 64;
+
+/// Default most connections of one core. A table entry costs 32 B, once it has been used.
+pub const CONNECTIONS_PER_CORE_DEFAULT: usize = 1 << 20;
+
+/// Descriptors kept free for everything that is not a subscriber.
+pub const DESCRIPTORS_RESERVED: usize = 1024;
+
+/// Most connections in the control runtime. Each holds up to 48 KiB of buffers, and one body of
+/// [`BODY_BYTES_MAX`] while it publishes: 600 MiB if all do so at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
+
+/// Most of them that may be event streams, which last; the others are left for everything else.
+/// Each holds up to 128 KiB of events on their way to a slow client: 128 MiB if all are slow.
+pub const CONTROL_SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// Receive buffer asked for a connection that is handed over: publishers send more than heads.
+pub const CONTROL_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Default bytes of history the Log keeps; also how far a subscriber may lag before it is cut.
 pub const HISTORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 
@@ -51,3 +110,4 @@ pub const SEGMENT_BYTES_MIN: usize = 2 * BODY_BYTES_MAX;
 pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MAX);
+const _: () = assert!(CONTROL_SUBSCRIPTIONS_MAX < CONTROL_CONNECTIONS_MAX);

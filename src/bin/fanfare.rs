@@ -1,2 +1,220 @@
-//! The `fanfare` binary.
-fn main() {}
+//! The `fanfare` binary: settings in, a running server out.
+
+use std::{
+    io::{self, Write},
+    process::{self, ExitCode},
+    str::FromStr,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fanfare::{DriverChoice, Server, limits};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A server-sent-events broadcast engine. Without a command it serves.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve subscribers and publishers over HTTP.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Threads that serve subscribers [default: one per CPU].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    cores: Option<u16>,
+    /// How to move bytes.
+    #[arg(long, value_enum, default_value_t)]
+    driver: Driver,
+    /// Most bytes of messages to retain, as in 512KiB, 64MiB or 2GiB.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(limits::HISTORY_BYTES_DEFAULT))]
+    history_bytes: Size,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Driver {
+    /// io_uring where the kernel allows it, epoll elsewhere.
+    #[default]
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size(usize);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let serve = match cli.command {
+        Some(Command::Serve(serve)) => serve,
+        None => cli.serve,
+    };
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
+        .init();
+    match run(&serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            print_fault(&*fault);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
+    // Before anything listens, so that a signal is never met by its default.
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+
+    let mut builder = Server::builder()
+        .listen(serve.listen.as_str())
+        .driver(serve.driver.into())
+        .history_bytes(serve.history_bytes.0);
+    if let Some(cores) = serve.cores {
+        builder = builder.cores(cores.into());
+    }
+    let server = builder.start()?;
+    greet(&server);
+
+    runtime.block_on(signals.next());
+    tracing::info!("shutting down; a second signal ends at once");
+    server.shutdown();
+    std::thread::spawn(move || {
+        runtime.block_on(signals.next());
+        process::exit(130);
+    });
+    server.wait();
+    Ok(())
+}
+
+/// One line that says what runs, and two that show how to use it.
+fn greet(server: &Server) {
+    let address = server.local_addr();
+    let (cores, driver, why) = (server.cores(), server.driver(), server.driver_reason());
+    let plural = if cores == 1 { "" } else { "s" };
+    let lines = format!(
+        "fanfare {} listening on http://{address} · {cores} core{plural} · {driver} ({why})\n\
+         subscribe: curl -N 'http://{address}/events?topic=demo'\n\
+         publish:   curl --json '{{\"data\":\"hello\"}}' 'http://{address}/publish?topic=demo'\n",
+        env!("CARGO_PKG_VERSION"),
+    );
+    // Nobody may be reading, and that is no reason not to serve.
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The fault with its causes, on one line.
+fn print_fault(fault: &dyn std::error::Error) {
+    let mut line = format!("fanfare: {fault}");
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        line.push_str(&format!(": {fault}"));
+        cause = fault.source();
+    }
+    eprintln!("{line}");
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+impl From<Driver> for DriverChoice {
+    fn from(driver: Driver) -> Self {
+        match driver {
+            Driver::Auto => Self::Auto,
+            Driver::Uring => Self::Uring,
+            Driver::Epoll => Self::Epoll,
+        }
+    }
+}
+
+const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let with_unit = |&(unit, bytes)| Some((text.strip_suffix(unit)?, bytes));
+        let (digits, unit) = UNITS.iter().find_map(with_unit).unwrap_or((text, 1));
+        let number: usize = digits.trim_end().parse().map_err(|_| {
+            format!("not a number of bytes with KiB, MiB, GiB or nothing behind it: {text:?}")
+        })?;
+        number.checked_mul(unit).map(Self).ok_or_else(|| format!("too many bytes: {text}"))
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match UNITS.iter().rev().find(|(_, bytes)| self.0 > 0 && self.0.is_multiple_of(*bytes)) {
+            Some((unit, bytes)) => write!(f, "{}{unit}", self.0 / bytes),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_and_survive_the_round_trip() {
+        for (text, bytes) in [("0", 0), ("1000", 1000), ("512KiB", 512 << 10), ("64MiB", 64 << 20)]
+        {
+            assert_eq!(text.parse(), Ok(Size(bytes)));
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+        for text in ["", "64MB", "64 mib", "-1", "1.5GiB", "KiB", "99999999999GiB"] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["fanfare", "--cores", "2"]);
+        assert_eq!(cli.serve.cores, Some(2));
+        assert!(Cli::try_parse_from(["fanfare", "serve", "--driver", "magic"]).is_err());
+    }
+}

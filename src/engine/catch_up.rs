@@ -1,0 +1,292 @@
+//! Lagging connections: each has its own cursor, and becomes live where it meets the core.
+//!
+//! A new subscriber starts here too, so replay and live have no seam where a message could be lost
+//! or come twice. While a pass runs, a lagging connection reads up to the pass's end, not further;
+//! when the pass is over and the core's position is there, whoever stands exactly at it is live.
+
+use std::{cmp::Reverse, collections::BinaryHeap, collections::VecDeque, time::Instant};
+
+use super::{
+    connection::{Connection, EndReason, Lagging, Pace},
+    core::Core,
+    driver::{Driver, Sent, Socket, Watch},
+    group::GroupId,
+};
+use crate::{
+    limits,
+    log::{Cursor, Run, Sequence},
+    provider::Start,
+};
+
+/// Lagging connections served between two slices of a fan-out pass.
+const CATCH_UPS_PER_SLICE: usize = 64;
+
+/// Lagging connections looked at to find the median.
+const SAMPLES_MAX: usize = 32;
+
+/// Who lags, and what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct CatchUp {
+    /// Whose turn it is; those that have ended meanwhile are skipped.
+    ready: VecDeque<Socket>,
+    /// Those that wait for the core to come to their cursor, nearest first.
+    ahead: BinaryHeap<Reverse<(Sequence, u32, u32)>>,
+    /// All of them, dense.
+    lagging: Vec<Socket>,
+    run: Run,
+}
+
+/// What a lagging connection's next step is.
+enum Step {
+    /// It has done one, and has another.
+    Again,
+    /// It has no room.
+    Blocked,
+    /// It has had everything up to the core's position, or the end of its pass.
+    CaughtUp,
+    /// It is over.
+    End(EndReason),
+}
+
+impl CatchUp {
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The median cursor of the lagging if they are more than half of `subscribers`, from samples
+    /// for which `cursor` gives one.
+    pub(super) fn median_of_most(
+        &self,
+        subscribers: usize,
+        cursor: impl Fn(Socket) -> Option<Cursor>,
+    ) -> Option<Cursor> {
+        if self.lagging.len() * 2 <= subscribers {
+            return None;
+        }
+        let stride = self.lagging.len().div_ceil(SAMPLES_MAX);
+        let mut samples: Vec<Cursor> =
+            self.lagging.iter().step_by(stride).filter_map(|&socket| cursor(socket)).collect();
+        samples.sort_unstable();
+        samples.get(samples.len() / 2).copied()
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// Begins a subscription: it lags by its response head, and by what it is to be replayed.
+    pub(super) fn subscribe_lagging(
+        &mut self,
+        socket: Socket,
+        group: GroupId,
+        prelude: Vec<u8>,
+        start: &Start,
+        now: Instant,
+    ) {
+        let lagging = Lagging {
+            group,
+            cursor: start.cursor,
+            prelude,
+            pace: Pace::Ready,
+            progress_at: now,
+            stall_queued: false,
+            place: self.add_lagging(socket),
+        };
+        *self.connections.get_mut(socket).expect("it was read") =
+            Connection::Lagging(Box::new(lagging));
+        self.catch_up.ready.push_back(socket);
+    }
+
+    /// A live connection had no room for all of its run.
+    pub(super) fn fall_behind(&mut self, socket: Socket, cursor: Cursor, now: Instant) {
+        let Some(&Connection::Live { group, member }) = self.connections.get(socket) else {
+            return;
+        };
+        self.remove_live(group, member);
+        let lagging = Lagging {
+            group,
+            cursor,
+            prelude: Vec::new(),
+            pace: Pace::Blocked,
+            progress_at: now,
+            stall_queued: false,
+            place: self.add_lagging(socket),
+        };
+        *self.connections.get_mut(socket).expect("it was live") =
+            Connection::Lagging(Box::new(lagging));
+        self.block(socket);
+    }
+
+    /// There is room again.
+    pub(super) fn writable(&mut self, socket: Socket) {
+        if let Some(lagging) = self.lagging(socket)
+            && lagging.pace == Pace::Blocked
+        {
+            lagging.pace = Pace::Ready;
+            self.catch_up.ready.push_back(socket);
+        }
+    }
+
+    /// One slice of catching up.
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        for _ in 0..CATCH_UPS_PER_SLICE {
+            let Some(socket) = self.catch_up.ready.pop_front() else { return };
+            let Some(step) = self.step(socket, now) else { continue };
+            match step {
+                Step::Again => self.catch_up.ready.push_back(socket),
+                Step::Blocked => self.block(socket),
+                Step::CaughtUp => self.caught_up(socket),
+                Step::End(reason) => self.end(socket, reason),
+            }
+        }
+    }
+
+    /// The core has come to a new position between two passes: those who stand there are live.
+    pub(super) fn admit_caught_up(&mut self) {
+        while let Some(&Reverse((sequence, slot, generation))) = self.catch_up.ahead.peek()
+            && sequence <= self.position
+        {
+            self.catch_up.ahead.pop();
+            let socket = Socket { slot, generation };
+            let Some(lagging) = self.lagging(socket) else { continue };
+            lagging.pace = Pace::Ready;
+            if sequence == self.position {
+                self.become_live(socket);
+            } else {
+                self.catch_up.ready.push_back(socket);
+            }
+        }
+    }
+
+    /// A stall deadline is due.
+    pub(super) fn check_stall(&mut self, socket: Socket, now: Instant) {
+        let Some(lagging) = self.lagging(socket) else { return };
+        lagging.stall_queued = false;
+        if lagging.pace != Pace::Blocked {
+            return;
+        }
+        if lagging.progress_at + limits::WRITE_STALL_DEADLINE <= now {
+            self.end(socket, EndReason::Stalled);
+        } else {
+            self.queue_stall(socket);
+        }
+    }
+
+    pub(super) fn remove_lagging(&mut self, place: u32) {
+        self.catch_up.lagging.swap_remove(place as usize);
+        if let Some(&moved) = self.catch_up.lagging.get(place as usize)
+            && let Some(Connection::Lagging(moved)) = self.connections.get_mut(moved)
+        {
+            moved.place = place;
+        }
+        self.context.counters.lagging.set(self.catch_up.lagging.len() as u64);
+    }
+
+    fn add_lagging(&mut self, socket: Socket) -> u32 {
+        self.catch_up.lagging.push(socket);
+        self.context.counters.lagging.set(self.catch_up.lagging.len() as u64);
+        self.catch_up.lagging.len() as u32 - 1
+    }
+
+    /// Where a lagging connection reads to at the moment.
+    fn reads_below(&self) -> Sequence {
+        self.pass.end().unwrap_or(self.position)
+    }
+
+    /// None: it has ended since it was queued.
+    fn step(&mut self, socket: Socket, now: Instant) -> Option<Step> {
+        if !self.lagging(socket)?.prelude.is_empty() {
+            return self.send_prelude(socket, now);
+        }
+        let mut run = std::mem::take(&mut self.catch_up.run);
+        let step = self.send_run(socket, &mut run, now);
+        self.catch_up.run = run;
+        step
+    }
+
+    fn lagging(&mut self, socket: Socket) -> Option<&mut Lagging> {
+        match self.connections.get_mut(socket)? {
+            Connection::Lagging(lagging) => Some(lagging),
+            _ => None,
+        }
+    }
+
+    fn send_prelude(&mut self, socket: Socket, now: Instant) -> Option<Step> {
+        let mut prelude = std::mem::take(&mut self.lagging(socket)?.prelude);
+        let sent = self.send_one(socket, &prelude);
+        let Sent::Bytes(count) = sent else { return Some(Step::End(EndReason::Left)) };
+        prelude.drain(..count);
+        let lagging = self.lagging(socket)?;
+        if count > 0 {
+            lagging.progress_at = now;
+        }
+        let step = if prelude.is_empty() { Step::Again } else { Step::Blocked };
+        lagging.prelude = prelude;
+        Some(step)
+    }
+
+    fn send_run(&mut self, socket: Socket, run: &mut Run, now: Instant) -> Option<Step> {
+        let below = self.reads_below();
+        let lagging = self.lagging(socket)?;
+        if lagging.cursor.sequence >= below {
+            return Some(Step::CaughtUp);
+        }
+        let (group, cursor) = (lagging.group, lagging.cursor);
+        let group = self.groups.get(group);
+        let log = self.context.provider.log();
+        let max = limits::CATCH_UP_BYTES_MAX;
+        if log.read(&group.topics, cursor, below, group.framing, max, run).is_err() {
+            return Some(Step::End(EndReason::Overtaken));
+        }
+        let sent = match run.bytes() {
+            [] => Sent::Bytes(0),
+            bytes => self.send_one(socket, bytes),
+        };
+        let Sent::Bytes(count) = sent else { return Some(Step::End(EndReason::Left)) };
+        self.context.counters.deliveries.add(run.frames_within(count));
+        let lagging = self.lagging(socket)?;
+        lagging.cursor = run.cursor_after(count);
+        if count > 0 {
+            lagging.progress_at = now;
+        }
+        Some(if count < run.bytes().len() { Step::Blocked } else { Step::Again })
+    }
+
+    fn block(&mut self, socket: Socket) {
+        let Some(lagging) = self.lagging(socket) else { return };
+        lagging.pace = Pace::Blocked;
+        let queued = lagging.stall_queued;
+        self.driver.watch(socket, Watch::Writable);
+        if !queued {
+            self.queue_stall(socket);
+        }
+    }
+
+    fn queue_stall(&mut self, socket: Socket) {
+        let Some(lagging) = self.lagging(socket) else { return };
+        lagging.stall_queued = true;
+        let at = lagging.progress_at + limits::WRITE_STALL_DEADLINE;
+        self.timers.add(at, socket);
+    }
+
+    fn caught_up(&mut self, socket: Socket) {
+        let between_passes = self.pass.end().is_none();
+        let position = self.position;
+        let Some(lagging) = self.lagging(socket) else { return };
+        let at = lagging.cursor.sequence;
+        if between_passes && at == position {
+            self.become_live(socket);
+        } else {
+            lagging.pace = Pace::Ahead;
+            self.catch_up.ahead.push(Reverse((at, socket.slot, socket.generation)));
+        }
+    }
+
+    fn become_live(&mut self, socket: Socket) {
+        let Some(lagging) = self.lagging(socket) else { return };
+        let (group, place) = (lagging.group, lagging.place);
+        self.remove_lagging(place);
+        let member = self.groups.add_live(group, socket);
+        if let Some(connection) = self.connections.get_mut(socket) {
+            *connection = Connection::Live { group, member };
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! One subscriber's connection, and what is known of it in each state.
+
+use std::time::Instant;
+
+use super::group::GroupId;
+use crate::log::Cursor;
+
+/// The state of a connection. A live one costs nothing beyond its place in its group (24 B here).
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// Its request head has not arrived in full; this much has.
+    Reading(Option<Box<PartialHead>>),
+    /// It has had everything up to its core's position.
+    Live {
+        group: GroupId,
+        /// Its place among the group's live members.
+        member: u32,
+    },
+    /// It has a cursor of its own and catches up.
+    Lagging(Box<Lagging>),
+    /// It was refused and told so; what it still sends is thrown away until it ends.
+    Refused { discarded: usize },
+}
+
+/// What has arrived of a head.
+#[derive(Debug, Default)]
+pub(super) struct PartialHead {
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What a connection needs that is not up to date.
+#[derive(Debug)]
+pub(super) struct Lagging {
+    pub(super) group: GroupId,
+    /// Where it goes on, after the prelude.
+    pub(super) cursor: Cursor,
+    /// What is still to send of the response head, and of the gap event if there is one.
+    pub(super) prelude: Vec<u8>,
+    pub(super) pace: Pace,
+    /// When it last took a byte.
+    pub(super) progress_at: Instant,
+    /// Whether a stall deadline is queued for it.
+    pub(super) stall_queued: bool,
+    /// Its place among the core's lagging connections.
+    pub(super) place: u32,
+}
+
+/// What a lagging connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Its turn.
+    Ready,
+    /// Room in the kernel's buffer.
+    Blocked,
+    /// The core, whose position it is ahead of.
+    Ahead,
+}
+
+/// Why a connection ended: each has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The peer closed or reset it.
+    Left,
+    /// It took no byte for [`crate::limits::WRITE_STALL_DEADLINE`] while it was owed some.
+    Stalled,
+    /// The Log overtook it: it was too slow for too long.
+    Overtaken,
+    /// Its head was not complete by [`crate::limits::HEAD_DEADLINE`].
+    HeadDeadline,
+    /// It was refused, and told why.
+    Refused,
+    /// It was given to the control runtime.
+    HandedOver,
+    /// There was no room for it in the control runtime or in this process.
+    Overload,
+    /// The server was shut down.
+    Shutdown,
+}
+
+impl EndReason {
+    /// Every reason, in the order of [`EndReason::index`].
+    pub const ALL: [Self; 8] = [
+        Self::Left,
+        Self::Stalled,
+        Self::Overtaken,
+        Self::HeadDeadline,
+        Self::Refused,
+        Self::HandedOver,
+        Self::Overload,
+        Self::Shutdown,
+    ];
+
+    /// Its place in [`EndReason::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Stalled => "stalled",
+            Self::Overtaken => "overtaken",
+            Self::HeadDeadline => "head_deadline",
+            Self::Refused => "refused",
+            Self::HandedOver => "handed_over",
+            Self::Overload => "overload",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}

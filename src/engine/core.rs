@@ -1,0 +1,401 @@
+//! A core: one thread, its sockets, and its way through the Log.
+//!
+//! The logic here waits for nothing and knows no clock (I10): a turn takes what has happened and
+//! the time, makes one slice of each kind of work, and says when it wants the next. Between two
+//! slices of a fan-out pass it accepts, receives and catches up, so none of these waits for a whole
+//! pass. Its parts: `intake` (accept to subscription), `fan_out` (live), `catch_up` (lagging).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam::queue::ArrayQueue;
+use tokio::sync::mpsc;
+
+use super::{
+    admission::{Admission, HandedOver},
+    catch_up::CatchUp,
+    connection::{Connection, EndReason},
+    counters::CoreCounters,
+    driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
+    fan_out::{Pass, SENDS_PER_SLICE},
+    group::Groups,
+    timers::Timers,
+};
+use crate::{
+    http::LAST_CHUNK,
+    limits,
+    log::{Cursor, Framing, Segment, Sequence},
+    provider::{LocalProvider, Reader},
+};
+
+/// What a core shares with the rest of the process.
+#[derive(Clone, Debug)]
+pub(super) struct CoreContext {
+    pub(super) provider: LocalProvider,
+    pub(super) reader: Arc<Reader>,
+    pub(super) admission: Arc<dyn Admission>,
+    pub(super) hand_over: mpsc::Sender<HandedOver>,
+    pub(super) counters: Arc<CoreCounters>,
+    pub(super) commands: Arc<ArrayQueue<Command>>,
+    pub(super) connections_max: usize,
+}
+
+/// What others may tell a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Accept no more, give everyone what they are owed, and end.
+    Drain,
+}
+
+/// One core.
+#[derive(Debug)]
+pub(super) struct Core<D> {
+    pub(super) driver: D,
+    pub(super) context: CoreContext,
+    pub(super) connections: Sockets<Connection>,
+    pub(super) groups: Groups,
+    pub(super) catch_up: CatchUp,
+    pub(super) pass: Pass,
+    /// Everything before it has been sent to every live connection.
+    pub(super) position: Sequence,
+    /// The head when the core was last notified: it works until it is there.
+    wanted: Sequence,
+    /// The segment that holds the position, looked up once per segment.
+    segment: Option<Segment>,
+    pub(super) timers: Timers,
+    pub(super) accept_retry: AcceptRetry,
+    /// Set while draining: when to give up on those that are still owed something.
+    pub(super) drain_until: Option<Instant>,
+    pub(super) buffer: Vec<u8>,
+    events: Vec<Event>,
+    sent: Vec<Sent>,
+    runs: Vec<u32>,
+}
+
+/// When to try accepting again after it failed.
+#[derive(Debug, Default)]
+pub(super) struct AcceptRetry {
+    pub(super) at: Option<Instant>,
+    pub(super) delay: Duration,
+}
+
+/// What a turn leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// More: take the next turn at once.
+    Busy,
+    /// Nothing until something happens, or until then.
+    Idle(Option<Instant>),
+    /// The core has drained.
+    Done,
+}
+
+impl<D: Driver> Core<D> {
+    pub(super) fn new(mut driver: D, context: CoreContext) -> Self {
+        driver.accept();
+        let position = context.provider.log().head();
+        Self {
+            groups: Groups::new(context.reader.id()),
+            driver,
+            context,
+            connections: Sockets::new(),
+            catch_up: CatchUp::default(),
+            pass: Pass::default(),
+            position,
+            wanted: position,
+            segment: None,
+            timers: Timers::default(),
+            accept_retry: AcceptRetry::default(),
+            drain_until: None,
+            buffer: vec![0; limits::HEAD_BYTES_MAX],
+            events: Vec::new(),
+            sent: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Runs until it has drained. The one place that reads the clock.
+    pub(super) fn run(mut self) -> std::io::Result<()> {
+        let context = self.context.clone();
+        loop {
+            let now = Instant::now();
+            let timeout = match self.turn(now) {
+                Turn::Done => return Ok(()),
+                Turn::Busy => Some(Duration::ZERO),
+                Turn::Idle(until) if context.reader.signal.park() => {
+                    context.counters.parks.add(1);
+                    until.map(|until| until.saturating_duration_since(now))
+                }
+                Turn::Idle(_) => Some(Duration::ZERO),
+            };
+            self.driver.wait(timeout, &mut self.events)?;
+            context.reader.signal.unpark();
+        }
+    }
+
+    /// One slice of everything there is to do.
+    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        self.take_events(now);
+        self.take_commands(now);
+        self.expire(now);
+        if self.context.reader.signal.take() {
+            self.wanted = self.context.provider.log().head();
+        }
+        self.fan_out(now);
+        self.catch_up(now);
+        self.drain(now);
+        self.context.reader.report_progress(self.progress(now));
+        self.next_turn()
+    }
+
+    fn next_turn(&self) -> Turn {
+        if self.drain_until.is_some() && self.connections.len() == 0 {
+            return Turn::Done;
+        }
+        let has_work = self.pass.end().is_some()
+            || self.position < self.wanted
+            || self.catch_up.has_ready()
+            || !self.context.commands.is_empty();
+        if has_work {
+            return Turn::Busy;
+        }
+        let soonest = [self.timers.next(), self.accept_retry.at, self.drain_until];
+        Turn::Idle(soonest.into_iter().flatten().min())
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match event {
+                Event::Accepted(socket) => self.accepted(socket, now),
+                Event::AcceptFailed(error) => self.accept_failed(&error, now),
+                Event::Ready(socket, Watch::Readable) => self.readable(socket, now),
+                Event::Ready(socket, Watch::Writable) => self.writable(socket),
+                Event::Ready(socket, Watch::Leave) => self.end(socket, EndReason::Left),
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_commands(&mut self, now: Instant) {
+        while let Some(command) = self.context.commands.pop() {
+            match command {
+                Command::Drain => {
+                    self.driver.stop_accepting();
+                    self.accept_retry = AcceptRetry::default();
+                    self.wanted = self.context.provider.log().head();
+                    self.drain_until.get_or_insert(now + limits::DRAIN_DEADLINE);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.accept_retry.at.is_some_and(|at| at <= now) {
+            self.accept_retry.at = None;
+            self.driver.accept();
+        }
+        while let Some(socket) = self.timers.pop_due(now) {
+            match self.connections.get(socket) {
+                Some(Connection::Reading(_)) => self.end(socket, EndReason::HeadDeadline),
+                Some(Connection::Refused { .. }) => self.end(socket, EndReason::Refused),
+                Some(Connection::Lagging(_)) => self.check_stall(socket, now),
+                Some(Connection::Live { .. }) | None => {}
+            }
+        }
+    }
+
+    fn fan_out(&mut self, now: Instant) {
+        if self.pass.end().is_none() && !self.begin_pass() {
+            return;
+        }
+        self.send_slice(now);
+        if self.pass.is_over() {
+            self.position = self.pass.end().expect("a pass is running");
+            self.pass.finish();
+            self.admit_caught_up();
+        }
+    }
+
+    fn begin_pass(&mut self) -> bool {
+        if self.position >= self.wanted {
+            return false;
+        }
+        if self.groups.is_empty() {
+            self.position = self.wanted;
+            self.segment = None;
+            return false;
+        }
+        let segment = self.segment.take().filter(|segment| segment.end() > self.position);
+        let Some(segment) = segment.or_else(|| self.context.provider.log().segment(self.position))
+        else {
+            self.skip_retired();
+            return false;
+        };
+        self.segment = Some(segment.clone());
+        self.pass.plan(&mut self.groups, segment, self.position, self.wanted);
+        self.context.counters.passes.add(1);
+        true
+    }
+
+    /// The Log has overtaken the core: ends the members that lost something, and goes on.
+    fn skip_retired(&mut self) {
+        let lost = |group: &&super::group::Group| {
+            group.topics.iter().any(|topic| topic.retired_below() > self.position)
+        };
+        let losers: Vec<Socket> =
+            self.groups.iter().filter(lost).flat_map(|group| group.live().to_vec()).collect();
+        for socket in losers {
+            self.end(socket, EndReason::Overtaken);
+        }
+        self.position = self.context.provider.log().tail().max(self.position);
+        self.admit_caught_up();
+    }
+
+    fn send_slice(&mut self, now: Instant) {
+        let mut pass = std::mem::take(&mut self.pass);
+        let mut runs = std::mem::take(&mut self.runs);
+        let mut sent = std::mem::take(&mut self.sent);
+        let mut sends: Vec<Send<'_>> = Vec::with_capacity(SENDS_PER_SLICE);
+        let connections = &self.connections;
+        let is_live = |socket| matches!(connections.get(socket), Some(Connection::Live { .. }));
+        let looked_at = pass.slice(is_live, &mut sends, &mut runs);
+        self.driver.send(&sends, &mut sent);
+        self.context.counters.sends.add(sends.len());
+
+        let (mut bytes, mut deliveries) = (0, 0);
+        for ((send, &run), &outcome) in sends.iter().zip(&runs).zip(&sent) {
+            match outcome {
+                Sent::Bytes(count) if count == send.bytes.len() => {
+                    bytes += count;
+                    deliveries += pass.frames_in(run);
+                }
+                Sent::Bytes(count) => {
+                    let (cursor, complete) = pass.cursor_after(run, count);
+                    bytes += count;
+                    deliveries += complete;
+                    self.fall_behind(send.socket, cursor, now);
+                }
+                Sent::Broken => self.end(send.socket, EndReason::Left),
+            }
+        }
+        self.context.counters.bytes_sent.add(bytes);
+        self.context.counters.deliveries.add(deliveries);
+        drop(sends);
+        pass.advance(looked_at);
+        runs.clear();
+        sent.clear();
+        (self.pass, self.runs, self.sent) = (pass, runs, sent);
+    }
+
+    /// Sends to one socket without waiting.
+    pub(super) fn send_one(&mut self, socket: Socket, bytes: &[u8]) -> Sent {
+        let mut sent = std::mem::take(&mut self.sent);
+        self.driver.send(&[Send { socket, bytes }], &mut sent);
+        let outcome = sent.pop().expect("one outcome for one send");
+        self.sent = sent;
+        self.context.counters.sends.add(1);
+        if let Sent::Bytes(count) = outcome {
+            self.context.counters.bytes_sent.add(count);
+        }
+        outcome
+    }
+
+    /// Ends a connection in whatever state it is. The one place where a connection ends.
+    pub(super) fn end(&mut self, socket: Socket, reason: EndReason) {
+        let Some(connection) = self.forget(socket) else { return };
+        self.context.counters.ends(reason).add(1);
+        tracing::debug!(
+            slot = socket.slot,
+            reason = reason.name(),
+            ?connection,
+            "connection ended"
+        );
+        self.driver.close(socket);
+    }
+
+    /// Takes a connection out of every table here; the driver still has its socket.
+    pub(super) fn forget(&mut self, socket: Socket) -> Option<Connection> {
+        let connection = self.connections.close(socket)?;
+        match &connection {
+            Connection::Live { group, member } => {
+                self.remove_live(*group, *member);
+                self.unsubscribe(*group);
+            }
+            Connection::Lagging(lagging) => {
+                self.remove_lagging(lagging.place);
+                self.unsubscribe(lagging.group);
+            }
+            Connection::Reading(_) | Connection::Refused { .. } => {}
+        }
+        Some(connection)
+    }
+
+    fn unsubscribe(&mut self, group: super::group::GroupId) {
+        for topic in &self.groups.get(group).topics {
+            self.context.provider.leave(topic);
+        }
+        self.groups.leave(group);
+        let subscribers = &self.context.counters.subscribers;
+        subscribers.set(subscribers.get() - 1);
+    }
+
+    /// Takes a live member out of its group's list, and tells the one that moves into its place.
+    pub(super) fn remove_live(&mut self, group: super::group::GroupId, member: u32) {
+        if let Some(moved) = self.groups.remove_live(group, member)
+            && let Some(Connection::Live { member: place, .. }) = self.connections.get_mut(moved)
+        {
+            *place = member;
+        }
+    }
+
+    /// While draining: ends whoever has had everything, and everyone when time is up.
+    fn drain(&mut self, now: Instant) {
+        let Some(until) = self.drain_until else { return };
+        if self.pass.end().is_some() || self.position < self.wanted {
+            return;
+        }
+        let is_over = |connection: &Connection| match connection {
+            Connection::Lagging(_) | Connection::Refused { .. } => now >= until,
+            Connection::Live { .. } | Connection::Reading(_) => true,
+        };
+        let over: Vec<Socket> = self
+            .connections
+            .iter()
+            .filter_map(|(socket, connection)| is_over(connection).then_some(socket))
+            .collect();
+        for socket in over {
+            self.end_in_order(socket);
+        }
+    }
+
+    fn end_in_order(&mut self, socket: Socket) {
+        if let Some(&Connection::Live { group, .. }) = self.connections.get(socket)
+            && self.groups.get(group).framing == Framing::Chunked
+        {
+            // Whoever has no room for it now is cut instead, which is no loss.
+            let _ = self.send_one(socket, LAST_CHUNK);
+        }
+        self.end(socket, EndReason::Shutdown);
+    }
+
+    /// How far the subscribers are that a publisher may wait for: the core's position, or the
+    /// median of the lagging if they are the most and still read.
+    fn progress(&self, now: Instant) -> Sequence {
+        let subscribers = self.context.counters.subscribers.get() as usize;
+        self.catch_up
+            .median_of_most(subscribers, |socket| {
+                let Some(Connection::Lagging(lagging)) = self.connections.get(socket) else {
+                    return None;
+                };
+                let reads = now.saturating_duration_since(lagging.progress_at) < READS_WITHIN;
+                reads.then_some(lagging.cursor)
+            })
+            .map_or(self.position, |cursor: Cursor| cursor.sequence.min(self.position))
+    }
+}
+
+/// A lagging connection that took no byte for this long is one that publishers don't wait for.
+const READS_WITHIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,188 @@
+//! From a new connection to its subscription, its hand-over, or its refusal.
+
+use std::time::Instant;
+
+use super::{
+    admission::{HandedOver, Verdict},
+    connection::{Connection, EndReason, PartialHead},
+    core::Core,
+    driver::{Driver, Received, Sent, Socket, Watch},
+};
+use crate::{
+    http::{
+        EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, Head, RequestHead, Version, error,
+        parse_head_after,
+    },
+    limits,
+    log::{Framing, chunk_len, write_chunk},
+    provider::SubscribeRequest,
+};
+
+impl<D: Driver> Core<D> {
+    /// A connection has come in.
+    pub(super) fn accepted(&mut self, socket: Socket, now: Instant) {
+        self.context.counters.accepted.add(1);
+        self.accept_retry.delay = limits::ACCEPT_RETRY_MIN;
+        self.connections.adopt(socket, Connection::Reading(None));
+        self.timers.add(now + limits::HEAD_DEADLINE, socket);
+        // The request is often there already: this saves a watch.
+        self.readable(socket, now);
+    }
+
+    /// Accepting has failed: the kernel is out of descriptors or memory. Tried again later, so that
+    /// it does not become a loop.
+    pub(super) fn accept_failed(&mut self, error: &std::io::Error, now: Instant) {
+        self.context.counters.accept_failures.add(1);
+        let delay = self.accept_retry.delay.max(limits::ACCEPT_RETRY_MIN);
+        tracing::warn!(%error, retry_in = ?delay, "cannot accept connections");
+        self.accept_retry.at = Some(now + delay);
+        self.accept_retry.delay = (2 * delay).min(limits::ACCEPT_RETRY_MAX);
+    }
+
+    /// There may be something to receive.
+    pub(super) fn readable(&mut self, socket: Socket, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        match self.connections.get(socket) {
+            Some(Connection::Reading(_)) => self.receive_head(socket, &mut buffer, now),
+            Some(Connection::Refused { .. }) => self.discard(socket, &mut buffer),
+            _ => {}
+        }
+        self.buffer = buffer;
+    }
+
+    fn receive_head(&mut self, socket: Socket, buffer: &mut [u8], now: Instant) {
+        loop {
+            match self.driver.receive(socket, buffer) {
+                Received::Bytes(count) => {
+                    if self.take_head_bytes(socket, &buffer[..count], now) {
+                        return;
+                    }
+                }
+                Received::Nothing => return self.driver.watch(socket, Watch::Readable),
+                Received::Ended => return self.end(socket, EndReason::Left),
+            }
+        }
+    }
+
+    /// Takes what has arrived of a head. False: the head is not complete.
+    fn take_head_bytes(&mut self, socket: Socket, bytes: &[u8], now: Instant) -> bool {
+        let Some(Connection::Reading(partial)) = self.connections.get_mut(socket) else {
+            return true;
+        };
+        let Some(mut partial) = partial.take() else {
+            return self.judge(socket, bytes, 0, now);
+        };
+        let seen = partial.bytes.len();
+        partial.bytes.extend_from_slice(bytes);
+        self.judge(socket, &partial.bytes, seen, now)
+    }
+
+    /// Decides about the head in `bytes`, of which `seen` were not enough. False: it still is not
+    /// complete, and is kept.
+    fn judge(&mut self, socket: Socket, bytes: &[u8], seen: usize, now: Instant) -> bool {
+        match parse_head_after(bytes, seen) {
+            Ok(Head::Partial) => {
+                let partial = PartialHead { bytes: bytes.to_vec() };
+                if let Some(connection) = self.connections.get_mut(socket) {
+                    *connection = Connection::Reading(Some(Box::new(partial)));
+                }
+                return false;
+            }
+            Ok(Head::Complete(head)) => match self.context.admission.admit(&head) {
+                Verdict::Subscribe(request) => self.subscribe(socket, &head, &request, now),
+                Verdict::HandOver => self.hand_over(socket, bytes),
+                Verdict::Refuse(response) => self.refuse(socket, &response, now),
+            },
+            Err(fault) => self.refuse(socket, &error(fault.status(), &fault.to_string()), now),
+        }
+        true
+    }
+
+    fn subscribe(
+        &mut self,
+        socket: Socket,
+        head: &RequestHead<'_>,
+        request: &SubscribeRequest,
+        now: Instant,
+    ) {
+        if self.drain_until.is_some() || self.connections.len() > self.context.connections_max {
+            return self.refuse(socket, &error(503, "no room for another subscriber"), now);
+        }
+        let framing = match head.version {
+            Version::Http10 => Framing::Bare,
+            Version::Http11 => Framing::Chunked,
+        };
+        // Interest before the start: what is published after this wakes the core.
+        let topics = self.context.provider.join(&request.topics);
+        let group = self.groups.join(&topics, framing);
+        let start = self.context.provider.start(&topics, request.last_event_id.as_deref());
+        let mut prelude = match framing {
+            Framing::Chunked => EVENT_STREAM_HEAD_CHUNKED.to_vec(),
+            Framing::Bare => EVENT_STREAM_HEAD_CLOSE.to_vec(),
+        };
+        if let Some(gap) = &start.gap {
+            append_event(&mut prelude, gap, framing);
+        }
+        self.context.counters.subscribed.add(1);
+        self.context.counters.subscribers.add(1);
+        self.driver.watch(socket, Watch::Leave);
+        self.subscribe_lagging(socket, group, prelude, &start, now);
+    }
+
+    fn hand_over(&mut self, socket: Socket, received: &[u8]) {
+        let Ok(permit) = self.context.hand_over.clone().try_reserve_owned() else {
+            return self.end(socket, EndReason::Overload);
+        };
+        let taken = self.driver.take(socket);
+        self.forget(socket);
+        match taken {
+            Ok(taken) => {
+                self.context.counters.ends(EndReason::HandedOver).add(1);
+                permit.send(HandedOver { socket: taken, received: received.to_vec() });
+            }
+            Err(error) => {
+                self.context.counters.ends(EndReason::Overload).add(1);
+                tracing::warn!(%error, "cannot hand a connection over");
+            }
+        }
+    }
+
+    /// Tells the peer why, and throws away what it still sends: closing at once would reset the
+    /// connection and take the answer with it.
+    fn refuse(&mut self, socket: Socket, response: &[u8], now: Instant) {
+        if self.send_one(socket, response) == Sent::Broken {
+            return self.end(socket, EndReason::Left);
+        }
+        self.driver.finish(socket);
+        if let Some(connection) = self.connections.get_mut(socket) {
+            *connection = Connection::Refused { discarded: 0 };
+            self.timers.add(now + limits::REFUSED_DEADLINE, socket);
+            self.driver.watch(socket, Watch::Readable);
+        }
+    }
+
+    fn discard(&mut self, socket: Socket, buffer: &mut [u8]) {
+        loop {
+            let Some(Connection::Refused { discarded }) = self.connections.get_mut(socket) else {
+                return;
+            };
+            if *discarded > limits::DISCARDED_BYTES_MAX {
+                return self.end(socket, EndReason::Refused);
+            }
+            match self.driver.receive(socket, buffer) {
+                Received::Bytes(count) => *discarded += count,
+                Received::Nothing => return self.driver.watch(socket, Watch::Readable),
+                Received::Ended => return self.end(socket, EndReason::Refused),
+            }
+        }
+    }
+}
+
+fn append_event(out: &mut Vec<u8>, event: &[u8], framing: Framing) {
+    if framing == Framing::Bare {
+        return out.extend_from_slice(event);
+    }
+    let start = out.len();
+    out.resize(start + chunk_len(event.len()), 0);
+    write_chunk(&mut out[start..], event.len(), |bytes| bytes.copy_from_slice(event));
+}

@@ -1,0 +1,34 @@
+//! The listening sockets: one per core on one address (`SO_REUSEPORT`), so the kernel spreads
+//! connections over the cores. What is set here, accepted sockets inherit.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::limits;
+
+/// One listener for each of `count` cores, all on the address of the first.
+pub(super) fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let first = listen_one(address)?;
+    let address = first.local_addr()?;
+    let others = (1..count).map(|_| listen_one(address));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn listen_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_send_buffer_size(limits::SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(limits::RECEIVE_BUFFER_BYTES)?;
+    socket.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_DEADLINE))?;
+    SockRef::from(&socket).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::ACCEPT_BACKLOG)?;
+    Ok(socket.into())
+}

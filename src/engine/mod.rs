@@ -1,0 +1,27 @@
+//! How do bytes move? Cores: one thread each, with its own listener, driver and connections.
+//!
+//! A core answers subscriptions and fans out; whatever else comes to its port it gives away with
+//! the bytes it has read. It runs no user code and takes no lock on its hot path. Who may subscribe
+//! to what is decided by an [`Admission`] from above; the engine knows no path and no token.
+
+mod admission;
+mod catch_up;
+mod connection;
+mod core;
+mod counters;
+mod driver;
+mod fan_out;
+mod group;
+mod intake;
+mod listener;
+mod start;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub use self::{
+    admission::{Admission, HandedOver, Verdict},
+    connection::EndReason,
+    counters::{CoreCounters, Counter},
+    start::{DriverChoice, DriverKind, Engine, EngineOptions, StartError},
+};

@@ -1,0 +1,320 @@
+//! Starting the cores and ending them.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
+
+use crossbeam::queue::ArrayQueue;
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    process::{Resource, getrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+
+use super::{
+    admission::{Admission, HandedOver},
+    core::{Command, Core, CoreContext},
+    counters::CoreCounters,
+    driver::{DriverOptions, Epoll, Uring},
+    listener::listen,
+};
+use crate::{
+    limits,
+    log::ReaderId,
+    provider::{LocalProvider, Reader},
+};
+
+/// Which driver to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// io_uring if the kernel and the sandbox allow it, else epoll.
+    #[default]
+    Auto,
+    /// io_uring, or fail to start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// The driver in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverKind {
+    /// io_uring.
+    Uring,
+    /// epoll and `send(2)`.
+    Epoll,
+}
+
+/// How to start an engine.
+#[derive(Debug)]
+pub struct EngineOptions {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Threads; none is one per CPU this process may use.
+    pub cores: Option<NonZeroUsize>,
+    /// Which driver.
+    pub driver: DriverChoice,
+    /// Most connections of one core.
+    pub connections_max: usize,
+    /// Who may come in.
+    pub admission: Arc<dyn Admission>,
+    /// Where connections go that are not subscriptions.
+    pub hand_over: tokio::sync::mpsc::Sender<HandedOver>,
+}
+
+/// The running cores. Dropping it drains them and waits.
+#[derive(Debug)]
+pub struct Engine {
+    address: SocketAddr,
+    driver: DriverKind,
+    driver_reason: String,
+    cores: Vec<CoreHandle>,
+}
+
+#[derive(Debug)]
+struct CoreHandle {
+    context: CoreContext,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// io_uring was asked for and is not to be had.
+    #[error("io_uring is not available here ({0}); `--driver epoll` works without it")]
+    Uring(String),
+    /// More cores than there can be readers of a Log.
+    #[error("{cores} cores are more than {max}", max = ReaderId::MAX)]
+    TooManyCores {
+        /// How many were asked for.
+        cores: usize,
+    },
+    /// A thread or what it needs could not be made.
+    #[error("cannot start a core")]
+    Core(#[source] io::Error),
+}
+
+impl Engine {
+    /// Starts the cores; they serve when this returns.
+    ///
+    /// # Errors
+    /// [`StartError`] says what could not be had.
+    pub fn start(options: EngineOptions, provider: &LocalProvider) -> Result<Self, StartError> {
+        let cpus = usable_cpus();
+        let count = options.cores.map_or(cpus.len(), NonZeroUsize::get);
+        if count > ReaderId::MAX {
+            return Err(StartError::TooManyCores { cores: count });
+        }
+        let (driver, driver_reason) = choose(options.driver)?;
+        let listeners = listen(options.listen, count)
+            .map_err(|error| StartError::Listen { address: options.listen, error })?;
+        let address = listeners[0].local_addr().map_err(StartError::Core)?;
+        let mut engine = Self { address, driver, driver_reason, cores: Vec::new() };
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let spec = CoreSpec {
+                name: format!("fanfare-core-{number}"),
+                // More cores than CPUs share them as the scheduler sees fit.
+                cpu: (count <= cpus.len()).then(|| cpus[number]),
+                driver,
+                listener,
+                sockets_max: sockets_max(driver, count, options.connections_max),
+            };
+            engine.cores.push(start_core(spec, &options, provider).map_err(StartError::Core)?);
+        }
+        Ok(engine)
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The driver in use.
+    pub fn driver(&self) -> DriverKind {
+        self.driver
+    }
+
+    /// Why this driver.
+    pub fn driver_reason(&self) -> &str {
+        &self.driver_reason
+    }
+
+    /// The counters of every core.
+    pub fn counters(&self) -> impl Iterator<Item = &Arc<CoreCounters>> {
+        self.cores.iter().map(|core| &core.context.counters)
+    }
+
+    /// Asks the cores to end: they stop accepting, give everyone what they are owed within
+    /// [`limits::DRAIN_DEADLINE`], and end every stream. Returns at once.
+    pub fn drain(&self) {
+        for core in &self.cores {
+            // A full queue holds this very command already.
+            let _ = core.context.commands.push(Command::Drain);
+            core.context.reader.notify();
+        }
+    }
+
+    /// Waits until the cores have ended, which is after a [`drain`](Self::drain).
+    ///
+    /// # Panics
+    /// If a core has panicked: with the same message.
+    pub fn wait(&mut self) {
+        for core in &mut self.cores {
+            match core.thread.take().map(JoinHandle::join) {
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                Some(Ok(Err(error))) => tracing::error!(%error, "a core has failed"),
+                Some(Ok(Ok(()))) | None => {}
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.drain();
+        if !std::thread::panicking() {
+            self.wait();
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+struct CoreSpec {
+    name: String,
+    cpu: Option<usize>,
+    driver: DriverKind,
+    listener: TcpListener,
+    sockets_max: usize,
+}
+
+fn choose(choice: DriverChoice) -> Result<(DriverKind, String), StartError> {
+    match choice {
+        DriverChoice::Epoll => Ok((DriverKind::Epoll, "asked for".to_owned())),
+        DriverChoice::Uring => match Uring::probe() {
+            Ok(()) => Ok((DriverKind::Uring, "asked for".to_owned())),
+            Err(reason) => Err(StartError::Uring(reason)),
+        },
+        DriverChoice::Auto => Ok(match Uring::probe() {
+            Ok(()) => (DriverKind::Uring, "this kernel has all it needs".to_owned()),
+            Err(reason) => (DriverKind::Epoll, format!("no io_uring: {reason}")),
+        }),
+    }
+}
+
+fn start_core(
+    spec: CoreSpec,
+    options: &EngineOptions,
+    provider: &LocalProvider,
+) -> io::Result<CoreHandle> {
+    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let context = CoreContext {
+        provider: provider.clone(),
+        reader: register(provider, &wake)?,
+        admission: Arc::clone(&options.admission),
+        hand_over: options.hand_over.clone(),
+        counters: Arc::default(),
+        commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
+        connections_max: options.connections_max,
+    };
+    let (started, starting) = mpsc::channel();
+    let thread_context = context.clone();
+    let thread = std::thread::Builder::new().name(spec.name.clone()).spawn(move || {
+        if let Some(cpu) = spec.cpu {
+            pin(cpu);
+        }
+        run_core(spec, &wake, thread_context, &started)
+    })?;
+    let core = CoreHandle { context, thread: Some(thread) };
+    match starting.recv() {
+        Ok(()) => Ok(core),
+        // The thread has ended without saying so: its result tells why.
+        Err(mpsc::RecvError) => {
+            let thread = core.thread.expect("set above");
+            let ended = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Err(ended.expect_err("a core that runs says so first"))
+        }
+    }
+}
+
+fn register(provider: &LocalProvider, wake: &Arc<OwnedFd>) -> io::Result<Arc<Reader>> {
+    let wake = Arc::clone(wake);
+    let wake = Box::new(move || {
+        // Full means that a wake is pending already.
+        let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
+    });
+    let full = || io::Error::other("the provider has as many readers as it can have");
+    provider.register_reader(wake).ok_or_else(full)
+}
+
+fn run_core(
+    spec: CoreSpec,
+    wake: &OwnedFd,
+    context: CoreContext,
+    started: &mpsc::Sender<()>,
+) -> io::Result<()> {
+    let options = DriverOptions {
+        listener: spec.listener,
+        wake: wake.as_fd(),
+        sockets_max: spec.sockets_max,
+    };
+    // Whoever started this thread waits for the word, so it is there to hear it.
+    match spec.driver {
+        DriverKind::Uring => {
+            let core = Core::new(Uring::new(options)?, context);
+            let _ = started.send(());
+            core.run()
+        }
+        DriverKind::Epoll => {
+            let core = Core::new(Epoll::new(options)?, context);
+            let _ = started.send(());
+            core.run()
+        }
+    }
+}
+
+/// Direct descriptors are limited per ring by the same number that limits the process's own.
+fn sockets_max(driver: DriverKind, cores: usize, connections_max: usize) -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let limit = match driver {
+        DriverKind::Uring => descriptors,
+        DriverKind::Epoll => descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / cores,
+    };
+    // One more than may subscribe, so that the one too many is told.
+    limit.min(connections_max.saturating_add(1)).max(1)
+}
+
+fn usable_cpus() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(None) else { return vec![0] };
+    (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect()
+}
+
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    // Where it is not allowed the scheduler decides, which is slower but right.
+    let _ = sched_setaffinity(None, &set);
+}

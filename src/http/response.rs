@@ -1,0 +1,134 @@
+//! The replies a core writes without help: the head of an event stream, and errors.
+//!
+//! Every error closes its connection, so that a core never has to find where a refused request ends.
+
+use serde_json::json;
+
+/// The head of an event stream to an HTTP/1.1 client. Each event follows as a chunk, and
+/// [`LAST_CHUNK`] ends it.
+///
+/// `X-Accel-Buffering` keeps nginx, and what learnt from it, from holding events back.
+pub const EVENT_STREAM_HEAD_CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Content-Type: text/event-stream\r\n\
+    Cache-Control: no-store\r\n\
+    X-Accel-Buffering: no\r\n\
+    Transfer-Encoding: chunked\r\n\
+    \r\n";
+
+/// The head of an event stream to an HTTP/1.0 client, which ends with the connection.
+///
+/// The version is the server's own and not the request's, as RFC 9110 wants it (section 6.2).
+pub const EVENT_STREAM_HEAD_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Content-Type: text/event-stream\r\n\
+    Cache-Control: no-store\r\n\
+    X-Accel-Buffering: no\r\n\
+    Connection: close\r\n\
+    \r\n";
+
+/// What ends a chunked body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// A whole reply with `status`, a body of `{"error": fault}`, and the end of the connection.
+///
+/// ```
+/// let reply = String::from_utf8(fanfare::http::error(404, "no such path")).unwrap();
+/// assert!(reply.starts_with("HTTP/1.1 404 Not Found\r\n"));
+/// assert!(reply.ends_with("\r\n\r\n{\"error\":\"no such path\"}"));
+/// ```
+///
+/// # Panics
+///
+/// In debug builds, if `status` is not of three digits.
+pub fn error(status: u16, fault: &str) -> Vec<u8> {
+    reply(status, "", fault)
+}
+
+/// A 405 that tells which methods the path has, such as `GET, HEAD`: HTTP wants it of every 405.
+///
+/// `allow` is written as it is.
+///
+/// ```
+/// let reply = fanfare::http::method_not_allowed("GET");
+/// assert!(String::from_utf8(reply).unwrap().contains("\r\nAllow: GET\r\n"));
+/// ```
+pub fn method_not_allowed(allow: &'static str) -> Vec<u8> {
+    reply(405, &format!("Allow: {allow}\r\n"), "method not allowed")
+}
+
+/// `headers` are whole lines.
+fn reply(status: u16, headers: &str, fault: &str) -> Vec<u8> {
+    debug_assert!((100..1000).contains(&status), "not a status: {status}");
+    let body = json!({ "error": fault }).to_string();
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\n\
+         Content-Type: application/json\r\n\
+         Content-Length: {len}\r\n\
+         Connection: close\r\n\
+         Cache-Control: no-store\r\n\
+         {headers}\r\n",
+        reason = reason(status),
+        len = body.len(),
+    );
+    (head + &body).into_bytes()
+}
+
+/// The reason phrase, which may be empty: nobody reads it but people.
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_whole_reply() {
+        assert_eq!(
+            String::from_utf8(error(400, "say \"a\"\r\n")).unwrap(),
+            "HTTP/1.1 400 Bad Request\r\n\
+             Content-Type: application/json\r\n\
+             Content-Length: 25\r\n\
+             Connection: close\r\n\
+             Cache-Control: no-store\r\n\
+             \r\n\
+             {\"error\":\"say \\\"a\\\"\\r\\n\"}"
+        );
+    }
+
+    #[test]
+    fn every_reply_is_a_head_that_parses() {
+        for status in [400, 404, 405, 408, 413, 431, 500, 503] {
+            let reply = error(status, "é");
+            let body = check_head(&reply, status);
+            assert_eq!(body, "{\"error\":\"é\"}".as_bytes());
+            assert!(!reason(status).is_empty());
+        }
+        check_head(&error(599, ""), 599);
+        check_head(&method_not_allowed("GET, POST"), 405);
+        assert!(check_head(EVENT_STREAM_HEAD_CHUNKED, 200).is_empty());
+        assert!(check_head(EVENT_STREAM_HEAD_CLOSE, 200).is_empty());
+    }
+
+    #[track_caller]
+    fn check_head(reply: &[u8], status: u16) -> &[u8] {
+        let mut headers = [httparse::EMPTY_HEADER; 8];
+        let mut response = httparse::Response::new(&mut headers);
+        let len = response.parse(reply).unwrap().unwrap();
+        assert_eq!(response.code, Some(status));
+        let (_, body) = reply.split_at(len);
+        if let Some(header) = response.headers.iter().find(|h| h.name == "Content-Length") {
+            assert_eq!(header.value, body.len().to_string().as_bytes());
+        }
+        body
+    }
+}

@@ -1,0 +1,218 @@
+//! The Log itself: the append lock, the head, and the segments that are retained.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crossbeam::utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::{
+    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len, segment::SegmentWriter,
+};
+use crate::{limits, sse::Message};
+
+/// How much a Log keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// Most bytes of frames and their records, give or take one segment; at least
+    /// [`limits::HISTORY_BYTES_MIN`].
+    pub history_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { history_bytes: limits::HISTORY_BYTES_DEFAULT }
+    }
+}
+
+/// One append-only order of encoded frames.
+#[derive(Debug)]
+pub struct Log {
+    epoch: u32,
+    history_bytes: usize,
+    /// Sequence of the next frame: everything below is published.
+    head: CachePadded<AtomicU64>,
+    /// Sequence of the oldest retained frame.
+    tail: CachePadded<AtomicU64>,
+    /// Oldest first; the last one is being written.
+    segments: RwLock<VecDeque<Segment>>,
+    writer: Mutex<SegmentWriter>,
+}
+
+/// The append lock, held: frames appended through it become visible together.
+#[derive(Debug)]
+pub struct Append<'l> {
+    log: &'l Log,
+    writer: MutexGuard<'l, SegmentWriter>,
+    next: Sequence,
+    emptied: Vec<Arc<Topic>>,
+}
+
+/// Bytes of segment per frame record: a segment of messages shorter than this ends by its records.
+const BYTES_PER_RECORD: usize = 128;
+
+impl Log {
+    /// An empty Log with a random epoch.
+    ///
+    /// # Panics
+    /// If the system has no randomness to give.
+    pub fn new(options: LogOptions) -> Self {
+        let epoch = getrandom::u32().expect("the system gives random numbers");
+        let history_bytes = options.history_bytes.max(limits::HISTORY_BYTES_MIN);
+        let writer = new_segment(Sequence::FIRST, segment_bytes(history_bytes));
+        Self {
+            epoch,
+            history_bytes,
+            head: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
+            tail: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
+            segments: RwLock::new(VecDeque::from([writer.segment()])),
+            writer: Mutex::new(writer),
+        }
+    }
+
+    /// The random number that marks this life of the Log in its ids.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Sequence that the next frame will get; every frame below it is published.
+    #[inline]
+    pub fn head(&self) -> Sequence {
+        // Acquire; pairs with the Release in `Append::publish`.
+        Sequence::new(self.head.load(Ordering::Acquire))
+    }
+
+    /// Sequence of the oldest retained frame; the head when there is none.
+    #[inline]
+    pub fn tail(&self) -> Sequence {
+        Sequence::new(self.tail.load(Ordering::Acquire))
+    }
+
+    /// Bytes retained: frames and their records.
+    pub fn bytes_used(&self) -> usize {
+        self.segments.read().iter().map(Segment::bytes_used).sum()
+    }
+
+    /// The segment that holds `sequence`, or will: none when it is retired.
+    pub fn segment(&self, sequence: Sequence) -> Option<Segment> {
+        let segments = self.segments.read();
+        let after = segments.partition_point(|segment| segment.first() <= sequence);
+        Some(segments[after.checked_sub(1)?].clone())
+    }
+
+    /// Sequence of the first retained frame whose position is at least `position`.
+    pub fn find(&self, position: u64) -> Sequence {
+        let segments = self.segments.read();
+        let starts_before = |segment: &Segment| {
+            segment.frame(segment.first()).is_some_and(|frame| frame.position() < position)
+        };
+        let after = segments.partition_point(starts_before);
+        segments[after.saturating_sub(1)].find(position)
+    }
+
+    /// Whether a reader that has read up to `progress` is so far behind that more than half of the
+    /// history lies before it.
+    pub fn is_far_behind(&self, progress: Sequence) -> bool {
+        let segments = self.segments.read();
+        let unread = segments.iter().rev().take_while(|segment| segment.end() > progress);
+        unread.map(Segment::bytes_used).sum::<usize>() > self.history_bytes / 2
+    }
+
+    /// Takes the append lock.
+    pub fn append(&self) -> Append<'_> {
+        let writer = self.writer.lock();
+        // Only the holder of the lock changes the head.
+        let next = Sequence::new(self.head.load(Ordering::Relaxed));
+        Append { log: self, writer, next, emptied: Vec::new() }
+    }
+}
+
+impl Append<'_> {
+    /// Appends `message` to `topics`, with an automatic id unless it has its own.
+    ///
+    /// It must not be larger than a message may be: the caller has checked that.
+    pub fn append(&mut self, message: &Message, topics: FrameTopics) -> Sequence {
+        let sequence = self.next;
+        let position = sequence.number();
+        let id = AutomaticId { epoch: self.log.epoch, position }.text();
+        let id = message.event_id().is_none().then(|| id.as_str());
+        let event_len = message.encoded_len(id);
+        if !self.writer.has_room(event_len) {
+            self.start_segment(event_len);
+        }
+        for topic in topics.as_slice() {
+            topic.append(sequence);
+        }
+        self.writer.append(position, topics, event_len, |out| {
+            message.encode_into(id, out);
+        });
+        self.next = sequence.plus(1);
+        sequence
+    }
+
+    /// Publishes what was appended, and gives the topics that lost their last retained frame.
+    ///
+    /// The lock is held until the `Append` is dropped.
+    pub fn publish(&mut self) -> Vec<Arc<Topic>> {
+        self.writer.publish();
+        // Release; pairs with the Acquire in `Log::head`.
+        self.log.head.store(self.next.number(), Ordering::Release);
+        std::mem::take(&mut self.emptied)
+    }
+
+    fn start_segment(&mut self, event_len: usize) {
+        // Frames of this batch stay unseen until the head moves.
+        self.writer.publish();
+        let bytes_max = segment_bytes(self.log.history_bytes).max(chunk_len(event_len));
+        *self.writer = new_segment(self.next, bytes_max);
+        self.log.segments.write().push_back(self.writer.segment());
+        self.retire();
+    }
+
+    /// Drops the oldest segments while the history is too large. Never one with unpublished frames.
+    fn retire(&mut self) {
+        let mut used = self.log.bytes_used();
+        while used > self.log.history_bytes {
+            let Some(oldest) = self.take_oldest() else { return };
+            used -= oldest.bytes_used();
+            for frame in oldest.frames(oldest.first()..oldest.end()) {
+                self.retire_frame(&frame);
+            }
+        }
+    }
+
+    fn retire_frame(&mut self, frame: &super::Frame<'_>) {
+        for topic in frame.topics() {
+            if topic.retire(frame.sequence()) {
+                self.emptied.push(Arc::clone(topic));
+            }
+        }
+    }
+
+    fn take_oldest(&self) -> Option<Segment> {
+        let head = self.log.head.load(Ordering::Relaxed);
+        let mut segments = self.log.segments.write();
+        if segments.len() < 2 || segments[1].first().number() > head {
+            return None;
+        }
+        let oldest = segments.pop_front();
+        // Release; pairs with the Acquire in `Log::tail`. Before the topics' indexes shrink, so
+        // whoever misses a sequence there finds the new tail.
+        self.log.tail.store(segments[0].first().number(), Ordering::Release);
+        oldest
+    }
+}
+
+fn new_segment(first: Sequence, bytes_max: usize) -> SegmentWriter {
+    SegmentWriter::new(first, bytes_max, bytes_max / BYTES_PER_RECORD)
+}
+
+/// A sixteenth of the history, so that retiring one segment is a small step.
+fn segment_bytes(history_bytes: usize) -> usize {
+    (history_bytes / 16).clamp(limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX)
+}

@@ -1,0 +1,285 @@
+//! The default provider: a Log in this process.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering, fence},
+};
+use std::time::Duration;
+
+use tokio::sync::{Notify, futures::OwnedNotified};
+
+use super::{
+    DEFAULT_TOPIC, PublishError, Reader, Receipt, SubscribeError, Subscription, check_topic,
+    reader::Readers, topic_table::TopicTable,
+};
+use crate::{
+    limits,
+    log::{Append, AutomaticId, FrameTopics, Log, LogOptions, Sequence, Topic},
+    sse::Message,
+};
+
+/// A provider whose Log is in this process. Clones share it.
+#[derive(Clone, Debug)]
+pub struct LocalProvider {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    log: Log,
+    topics: TopicTable,
+    readers: Readers,
+    async_wake: Arc<Notify>,
+    closed: AtomicBool,
+    subscribers: AtomicU64,
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeRequest {
+    /// Topics by name; none means [`DEFAULT_TOPIC`].
+    pub topics: Vec<String>,
+    /// The last event it saw, to go on after that.
+    pub last_event_id: Option<String>,
+}
+
+/// How often an async publisher looks whether the readers have caught up.
+const CATCH_UP_POLL: Duration = Duration::from_millis(1);
+
+impl LocalProvider {
+    /// A provider with an empty Log.
+    pub fn new(options: LogOptions) -> Self {
+        let shared = Shared {
+            log: Log::new(options),
+            topics: TopicTable::default(),
+            readers: Readers::default(),
+            async_wake: Arc::default(),
+            closed: AtomicBool::new(false),
+            subscribers: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Publishes a message to topics: it is in the Log, and the readers that want it are awake,
+    /// when this returns. It never waits for a subscriber.
+    ///
+    /// # Errors
+    /// [`PublishError`] names what is wrong; the message then reaches nobody.
+    pub fn publish(
+        &self,
+        message: &Message,
+        topics: &[impl AsRef<str>],
+    ) -> Result<Receipt, PublishError> {
+        check(message, topics)?;
+        let mut append = self.shared.log.append();
+        self.check_open()?;
+        let topics = self.resolve(topics);
+        let sequence = append.append(message, topics.clone());
+        self.publish_appended(append);
+        self.announce(std::slice::from_ref(&topics));
+        Ok(self.receipt(sequence, message, &topics))
+    }
+
+    /// Publishes messages one after the other with nothing in between: readers see all or none.
+    ///
+    /// # Errors
+    /// [`PublishError`] of the first message that is wrong; then none is published.
+    pub fn publish_batch<T: AsRef<str>>(
+        &self,
+        batch: &[(Message, Vec<T>)],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        for (message, topics) in batch {
+            check(message, topics)?;
+        }
+        let mut append = self.shared.log.append();
+        self.check_open()?;
+        let mut appended = Vec::with_capacity(batch.len());
+        let mut batch_topics = Vec::with_capacity(batch.len());
+        for (message, topics) in batch {
+            let topics = self.resolve(topics);
+            appended.push(append.append(message, topics.clone()));
+            batch_topics.push(topics);
+        }
+        self.publish_appended(append);
+        self.announce(&batch_topics);
+        let receipts = appended.iter().zip(batch).zip(&batch_topics);
+        Ok(receipts
+            .map(|((&at, (message, _)), topics)| self.receipt(at, message, topics))
+            .collect())
+    }
+
+    /// Resolves when no reader thread is far behind: the back-pressure a publisher may choose.
+    ///
+    /// Far behind means that more than half of the history is unread by most of the subscribers
+    /// that read at all.
+    pub async fn ready(&self) {
+        while self.shared.readers.any_far_behind(&self.shared.log) && !self.is_closed() {
+            tokio::time::sleep(CATCH_UP_POLL).await;
+        }
+    }
+
+    /// Subscribes: an async stream of encoded events.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] names what is wrong with the request.
+    pub fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {
+        request.check()?;
+        if self.is_closed() {
+            return Err(SubscribeError::Closed);
+        }
+        let topics = self.join(&request.topics);
+        Ok(Subscription::new(self.clone(), topics, request.last_event_id.as_deref()))
+    }
+
+    /// Subscribers of a topic at the moment.
+    pub fn subscribers(&self, topic: &str) -> u32 {
+        self.shared.topics.get(topic).map_or(0, |topic| topic.subscribers())
+    }
+
+    /// Subscriptions in all at the moment; one on several topics counts once for each.
+    pub fn subscriptions(&self) -> u64 {
+        self.shared.subscribers.load(Ordering::Relaxed)
+    }
+
+    /// Topics that have a subscriber or a retained message.
+    pub fn topics(&self) -> usize {
+        self.shared.topics.len()
+    }
+
+    /// The Log.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    /// Ends it: later publishes and subscribes are refused, async subscriptions end after what they
+    /// are owed. The engine ends its own.
+    pub fn shutdown(&self) {
+        // Under the append lock, so a publish is either before this or refused.
+        let append = self.shared.log.append();
+        self.shared.closed.store(true, Ordering::Release);
+        drop(append);
+        self.shared.async_wake.notify_waiters();
+    }
+
+    /// Whether it has been shut down.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
+    /// Registers a reader thread, which `wake` wakes; none when [`crate::log::ReaderId::MAX`] are.
+    pub fn register_reader(&self, wake: Box<dyn Fn() + Send + Sync>) -> Option<Arc<Reader>> {
+        self.shared.readers.register(wake)
+    }
+
+    /// Counts a subscriber in on topics by name (checked before), each once; none is the default.
+    pub fn join(&self, names: &[String]) -> Vec<Arc<Topic>> {
+        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len().max(1));
+        let default = [DEFAULT_TOPIC.to_owned()];
+        for (nth, name) in if names.is_empty() { &default } else { names }.iter().enumerate() {
+            if names.iter().take(nth).any(|earlier| earlier == name) {
+                continue;
+            }
+            topics.push(self.shared.topics.subscribe(name, &self.shared.log));
+            self.shared.subscribers.fetch_add(1, Ordering::Relaxed);
+        }
+        topics
+    }
+
+    /// Counts a subscriber of a topic out.
+    pub fn leave(&self, topic: &Topic) {
+        self.shared.topics.unsubscribe(topic, &self.shared.log);
+        self.shared.subscribers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn async_notified(&self) -> OwnedNotified {
+        Arc::clone(&self.shared.async_wake).notified_owned()
+    }
+
+    fn check_open(&self) -> Result<(), PublishError> {
+        if self.is_closed() { Err(PublishError::Closed) } else { Ok(()) }
+    }
+
+    /// Topics of a message, each once. Only under the append lock.
+    fn resolve(&self, names: &[impl AsRef<str>]) -> FrameTopics {
+        let find = |name: &str| self.shared.topics.for_append(name, &self.shared.log);
+        if let [name] = names {
+            return FrameTopics::One(find(name.as_ref()));
+        }
+        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
+        for name in names {
+            let topic = find(name.as_ref());
+            if topics.iter().all(|earlier| earlier.id() != topic.id()) {
+                topics.push(topic);
+            }
+        }
+        FrameTopics::Many(topics.into())
+    }
+
+    fn publish_appended(&self, mut append: Append<'_>) {
+        for topic in append.publish() {
+            self.shared.topics.forget(&topic);
+        }
+    }
+
+    /// Wakes whoever wants frames of these topics, which have just been published.
+    fn announce(&self, published: &[FrameTopics]) {
+        // SeqCst; pairs with the fence in `Topic::add_interest`: we see a new reader's interest, or
+        // it sees our head and starts after it.
+        fence(Ordering::SeqCst);
+        let topics = published.iter().flat_map(FrameTopics::as_slice);
+        let (interest, any_async) = topics.fold((0, false), |(interest, any_async), topic| {
+            (interest | topic.interest(), any_async || topic.has_async_subscribers())
+        });
+        self.shared.readers.notify(interest);
+        if any_async {
+            self.shared.async_wake.notify_waiters();
+        }
+    }
+
+    fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
+        Receipt {
+            automatic: AutomaticId { epoch: self.shared.log.epoch(), position: sequence.number() },
+            own: message.event_id().cloned(),
+            subscribers: topics.as_slice().iter().map(|topic| topic.subscribers()).sum(),
+        }
+    }
+}
+
+impl SubscribeRequest {
+    /// Checks it against the limits.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] names the fault.
+    pub fn check(&self) -> Result<(), SubscribeError> {
+        let len = self.topics.len();
+        if len > limits::TOPICS_PER_SUBSCRIPTION_MAX {
+            let max = limits::TOPICS_PER_SUBSCRIPTION_MAX;
+            return Err(SubscribeError::TooManyTopics { len, max });
+        }
+        self.topics.iter().try_for_each(|topic| Ok(check_topic(topic)?))
+    }
+}
+
+fn check(message: &Message, topics: &[impl AsRef<str>]) -> Result<(), PublishError> {
+    if topics.is_empty() {
+        return Err(PublishError::NoTopics);
+    }
+    if topics.len() > limits::TOPICS_PER_MESSAGE_MAX {
+        let max = limits::TOPICS_PER_MESSAGE_MAX;
+        return Err(PublishError::TooManyTopics { len: topics.len(), max });
+    }
+    for topic in topics {
+        check_topic(topic.as_ref())?;
+    }
+    if message.event_type().is_some_and(|event| event.is_reserved()) {
+        return Err(PublishError::ReservedEventType);
+    }
+    let len = message.encoded_len(None);
+    if len == 0 {
+        return Err(PublishError::Empty);
+    }
+    if len > limits::MESSAGE_BYTES_MAX {
+        return Err(PublishError::TooLarge { len, max: limits::MESSAGE_BYTES_MAX });
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What becomes of a request that a core has read: decided from its head alone.
+//!
+//! Only `GET /events` stays on the core. Everything else is HTTP that hyper speaks better.
+
+use super::selection::{self, SelectionError};
+use crate::{
+    engine::{Admission, Verdict},
+    http::{self, BodyLength, RequestHead},
+    provider::SubscribeRequest,
+};
+
+/// The path of subscriptions.
+pub(super) const EVENTS_PATH: &str = "/events";
+
+/// The server's rule: `GET /events` is a subscription.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EventsOnly;
+
+impl Admission for EventsOnly {
+    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+        if head.method != "GET" || head.path != EVENTS_PATH {
+            return Verdict::HandOver;
+        }
+        match subscription(head) {
+            Ok(request) => Verdict::Subscribe(request),
+            Err(fault) => Verdict::Refuse(http::error(400, &fault.to_string())),
+        }
+    }
+}
+
+fn subscription(head: &RequestHead<'_>) -> Result<SubscribeRequest, SelectionError> {
+    match head.body_length() {
+        BodyLength::None | BodyLength::Exact(0) => {}
+        BodyLength::Exact(_) | BodyLength::Chunked => return Err(SelectionError::Body),
+    }
+    selection::subscription(head.query_pairs(), head.headers("last-event-id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Head, parse_head};
+
+    fn admit(request: &str) -> Verdict {
+        let Head::Complete(head) = parse_head(request.as_bytes()).unwrap() else {
+            panic!("not a whole head: {request:?}")
+        };
+        EventsOnly.admit(&head)
+    }
+
+    #[track_caller]
+    fn check_refused(request: &str, fault: &str) {
+        let Verdict::Refuse(reply) = admit(request) else { panic!("not refused: {request:?}") };
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
+        assert!(reply.ends_with(&format!("{{\"error\":{fault:?}}}")), "{reply}");
+    }
+
+    #[test]
+    fn a_get_of_events_subscribes() {
+        let verdict = admit(
+            "GET /events?topic=a&topic=b HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 6f1d02aa-7\r\n\
+             Content-Length: 0\r\n\r\n",
+        );
+        let request = SubscribeRequest {
+            topics: vec!["a".into(), "b".into()],
+            last_event_id: Some("6f1d02aa-7".into()),
+        };
+        assert_eq!(verdict, Verdict::Subscribe(request));
+        let plain = admit("GET /events HTTP/1.0\r\n\r\n");
+        assert_eq!(plain, Verdict::Subscribe(SubscribeRequest::default()));
+    }
+
+    #[test]
+    fn everything_else_is_handed_over() {
+        for line in [
+            "GET / HTTP/1.1",
+            "GET /events/ HTTP/1.1",
+            "GET /Events HTTP/1.1",
+            "GET /%65vents HTTP/1.1",
+            "HEAD /events HTTP/1.1",
+            "POST /events HTTP/1.1",
+            "get /events HTTP/1.1",
+            "POST /publish HTTP/1.1",
+        ] {
+            let verdict = admit(&format!("{line}\r\nHost: h\r\n\r\n"));
+            assert_eq!(verdict, Verdict::HandOver, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_faulty_subscription_is_refused_by_name() {
+        check_refused("GET /events?topic= HTTP/1.1\r\nHost: h\r\n\r\n", "topic is empty");
+        let twice = "Last-Event-ID: a\r\nlast-event-id: b\r\n";
+        check_refused(
+            &format!("GET /events HTTP/1.1\r\nHost: h\r\n{twice}\r\n"),
+            "last event id is given twice",
+        );
+        for body in ["Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n"] {
+            check_refused(
+                &format!("GET /events HTTP/1.1\r\nHost: h\r\n{body}\r\n"),
+                "a subscription has no body",
+            );
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A refusal as its client sees it: a status and one JSON object that names the fault.
+
+use std::borrow::Cow;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::selection::SelectionError;
+use crate::{
+    limits,
+    provider::{PublishError, SubscribeError},
+};
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    status: StatusCode,
+    text: Cow<'static, str>,
+    progress: Option<Progress>,
+    afterwards: Afterwards,
+}
+
+/// How far a body of several messages came before its fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Progress {
+    /// Line of the fault, from 1.
+    pub(super) line: u64,
+    /// Messages published before it.
+    pub(super) published: u64,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Afterwards {
+    Keep,
+    Close,
+}
+
+#[derive(Serialize)]
+struct Body<'f> {
+    error: &'f str,
+    #[serde(flatten)]
+    progress: Option<Progress>,
+}
+
+impl Fault {
+    pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, text: text.into(), progress: None, afterwards: Afterwards::Keep }
+    }
+
+    pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// A body, or a line of one, over [`limits::BODY_BYTES_MAX`].
+    pub(super) fn too_large(what: &str) -> Self {
+        let text = format!("{what} is larger than {} bytes", limits::BODY_BYTES_MAX);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, text).closing()
+    }
+
+    /// A body that made no progress for [`limits::BODY_DEADLINE`].
+    pub(super) fn stalled() -> Self {
+        let seconds = limits::BODY_DEADLINE.as_secs();
+        let text = format!("nothing of the body arrived for {seconds} seconds");
+        Self::new(StatusCode::REQUEST_TIMEOUT, text).closing()
+    }
+
+    pub(super) fn at(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.status == StatusCode::REQUEST_TIMEOUT
+    }
+
+    fn closing(mut self) -> Self {
+        self.afterwards = Afterwards::Close;
+        self
+    }
+}
+
+impl From<SelectionError> for Fault {
+    fn from(fault: SelectionError) -> Self {
+        Self::bad_request(fault.to_string())
+    }
+}
+
+impl From<SubscribeError> for Fault {
+    fn from(fault: SubscribeError) -> Self {
+        match fault {
+            SubscribeError::Closed => closed(),
+            _ => Self::bad_request(fault.to_string()),
+        }
+    }
+}
+
+impl From<PublishError> for Fault {
+    fn from(fault: PublishError) -> Self {
+        match fault {
+            PublishError::Closed => closed(),
+            PublishError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
+            }
+            _ => Self::bad_request(fault.to_string()),
+        }
+    }
+}
+
+fn closed() -> Fault {
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down").closing()
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let body = Json(Body { error: &self.text, progress: self.progress });
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.afterwards == Afterwards::Close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,195 @@
+//! What is counted, as Prometheus reads it.
+//!
+//! Nothing is collected until it is asked for: the counters are where the work is done, and one
+//! collector reads them at each scrape.
+
+use std::{
+    fmt::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
+    registry::Registry,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    engine::{CoreCounters, Counter, DriverKind, EndReason},
+    limits,
+    log::Sequence,
+    provider::LocalProvider,
+};
+
+/// What the control runtime counts.
+#[derive(Debug, Default)]
+pub(super) struct ControlCounters {
+    published: AtomicU64,
+}
+
+/// Where the figures come from.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) provider: LocalProvider,
+    pub(super) cores: Vec<Arc<CoreCounters>>,
+    pub(super) control: Arc<ControlCounters>,
+    /// Free places for connections in the control runtime.
+    pub(super) control_permits: Arc<Semaphore>,
+}
+
+type Read = fn(&CoreCounters) -> &Counter;
+
+/// What each core counts up: name, help, counter.
+const COUNTERS: [(&str, &str, Read); 8] = [
+    ("fanfare_connections_accepted", "Connections accepted", |core| &core.accepted),
+    ("fanfare_subscriptions_started", "Event streams begun", |core| &core.subscribed),
+    ("fanfare_sends", "Send operations", |core| &core.sends),
+    ("fanfare_sent_bytes", "Bytes that the kernel took", |core| &core.bytes_sent),
+    ("fanfare_events_delivered", "Whole events sent, counted per subscriber", |core| {
+        &core.deliveries
+    }),
+    ("fanfare_passes", "Fan-out passes begun", |core| &core.passes),
+    ("fanfare_parks", "Times a core had nothing to do and slept", |core| &core.parks),
+    ("fanfare_accept_failures", "Times accepting failed", |core| &core.accept_failures),
+];
+
+/// What each core has at the moment.
+const GAUGES: [(&str, &str, Read); 2] = [
+    ("fanfare_core_subscribers", "Subscribers on a core", |core| &core.subscribers),
+    ("fanfare_core_subscribers_lagging", "Of these, how many are catching up", |core| {
+        &core.lagging
+    }),
+];
+
+impl ControlCounters {
+    /// Counts messages in that were published over HTTP.
+    pub(super) fn count_published(&self, messages: u64) {
+        self.published.fetch_add(messages, Ordering::Relaxed);
+    }
+}
+
+/// A registry of everything.
+pub(super) fn registry(driver: DriverKind, why: &str, sources: Sources) -> Registry {
+    let mut registry = Registry::default();
+    let info = Info::new([
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("driver", driver.to_string()),
+        ("why", why.to_owned()),
+    ]);
+    registry.register("fanfare", "What is running, and how it moves bytes", info);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    registry.register(
+        "process_start_time_seconds",
+        "When the server started, in seconds since 1970",
+        ConstGauge::new(since_epoch.as_secs_f64()),
+    );
+    registry.register_collector(Box::new(sources));
+    registry
+}
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        self.encode_cores(&mut encoder)?;
+        self.encode_ends(&mut encoder)?;
+        self.encode_counters(&mut encoder)?;
+        self.encode_gauges(&mut encoder)
+    }
+}
+
+impl Sources {
+    fn encode_cores(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        for (name, help, read) in COUNTERS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (number, core) in self.cores.iter().enumerate() {
+                let labels = [("core", number)];
+                let value = ConstCounter::new(read(core).get());
+                value.encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        for (name, help, read) in GAUGES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (number, core) in self.cores.iter().enumerate() {
+                let labels = [("core", number)];
+                gauge(read(core).get()).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_ends(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "Connections that ended on a core, by reason";
+        let name = "fanfare_connections_ended";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (number, core) in self.cores.iter().enumerate() {
+            for reason in EndReason::ALL {
+                let labels = [("core", number.to_string()), ("reason", reason.name().to_owned())];
+                let value = ConstCounter::new(core.ends(reason).get());
+                value.encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let log = self.provider.log();
+        for (name, help, value) in [
+            (
+                "fanfare_messages_published",
+                "Messages published, from anywhere",
+                log.head().number() - Sequence::FIRST.number(),
+            ),
+            (
+                "fanfare_http_messages_published",
+                "Messages published over HTTP",
+                self.control.published.load(Ordering::Relaxed),
+            ),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+
+    fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (provider, log) = (&self.provider, self.provider.log());
+        let control = limits::CONTROL_CONNECTIONS_MAX - self.control_permits.available_permits();
+        for (name, help, value) in [
+            (
+                "fanfare_subscribers",
+                "Subscribers now; one on several topics counts for each",
+                provider.subscriptions(),
+            ),
+            (
+                "fanfare_topics",
+                "Topics that have a subscriber or a retained message",
+                provider.topics() as u64,
+            ),
+            (
+                "fanfare_log_head_sequence",
+                "Sequence that the next message will get",
+                log.head().number(),
+            ),
+            (
+                "fanfare_log_tail_sequence",
+                "Sequence of the oldest retained message",
+                log.tail().number(),
+            ),
+            ("fanfare_history_bytes", "Bytes of messages retained", log.bytes_used() as u64),
+            ("fanfare_control_connections", "Connections in the control runtime", control as u64),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}

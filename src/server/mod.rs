@@ -1,0 +1,229 @@
+//! What do we accept? The HTTP surface, and the server that puts the parts together.
+//!
+//! The cores ask [`admission`] about each request head. Subscriptions stay with them; everything
+//! else comes as a socket to [`control`], where [`routes`] answers it. Both read requests through
+//! [`selection`], so a subscription means the same in both places.
+
+mod admission;
+mod control;
+mod fault;
+mod metrics;
+mod publish;
+mod routes;
+mod selection;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use self::{
+    admission::EventsOnly,
+    control::Control,
+    metrics::{ControlCounters, Sources},
+    routes::Desk,
+};
+use crate::{
+    engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions, HandedOver},
+    limits,
+    log::LogOptions,
+    provider::{LocalProvider, Publisher},
+};
+
+/// A running server.
+///
+/// ```
+/// use fanfare::{Message, Server};
+///
+/// let server = Server::builder().listen("127.0.0.1:0").cores(1).start()?;
+/// server.publisher().publish(&Message::new("doors open"), &["lobby"])?;
+/// println!("subscribe at http://{}/events?topic=lobby", server.local_addr());
+/// server.shutdown();
+/// server.wait();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Dropping it shuts it down and waits for the end.
+#[derive(Debug)]
+pub struct Server {
+    provider: LocalProvider,
+    engine: Engine,
+    /// None once it has been waited for.
+    control: Option<Control>,
+}
+
+/// Settings of a server that is to start; each has a default.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    listen: io::Result<SocketAddr>,
+    cores: Option<NonZeroUsize>,
+    driver: DriverChoice,
+    history_bytes: usize,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The caller's address cannot be resolved.
+    #[error("cannot resolve the address to listen on")]
+    Address(#[source] io::Error),
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] engine::StartError),
+    /// The control runtime cannot start.
+    #[error("cannot start the control runtime")]
+    Control(#[source] io::Error),
+}
+
+impl Server {
+    /// A server with the default settings, to be changed and started.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            listen: Ok(DEFAULT_LISTEN),
+            cores: None,
+            driver: DriverChoice::Auto,
+            history_bytes: limits::HISTORY_BYTES_DEFAULT,
+        }
+    }
+
+    /// A handle to publish with, from any thread.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.provider.clone())
+    }
+
+    /// What the server serves from: subscribe to it in this process.
+    pub fn provider(&self) -> &LocalProvider {
+        &self.provider
+    }
+
+    /// Where it listens: the port that was given where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.engine.local_addr()
+    }
+
+    /// How many cores it runs.
+    pub fn cores(&self) -> usize {
+        self.engine.counters().count()
+    }
+
+    /// How it moves bytes.
+    pub fn driver(&self) -> DriverKind {
+        self.engine.driver()
+    }
+
+    /// Why it moves them so.
+    pub fn driver_reason(&self) -> &str {
+        self.engine.driver_reason()
+    }
+
+    /// Asks it to end: no new connections, no more messages, and event streams end in order after
+    /// what was published before. Returns at once; [`wait`](Self::wait) for the end.
+    pub fn shutdown(&self) {
+        self.provider.shutdown();
+        self.engine.drain();
+        if let Some(control) = &self.control {
+            control.shutdown();
+        }
+    }
+
+    /// Waits until it has ended, which is after a [`shutdown`](Self::shutdown): without one, never.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn start_control(&self, handed_over: mpsc::Receiver<HandedOver>) -> io::Result<Control> {
+        let control = Arc::new(ControlCounters::default());
+        let permits = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS_MAX));
+        let cores: Vec<Arc<CoreCounters>> = self.engine.counters().cloned().collect();
+        let sources = Sources {
+            provider: self.provider.clone(),
+            cores,
+            control: Arc::clone(&control),
+            control_permits: Arc::clone(&permits),
+        };
+        let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
+        let desk = Desk::new(self.provider.clone(), control, registry);
+        Control::start(routes::router(desk), permits, handed_over)
+    }
+
+    fn join(&mut self) {
+        self.engine.wait();
+        if let Some(control) = self.control.take() {
+            control.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown();
+        self.join();
+    }
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+impl ServerBuilder {
+    /// Where to listen: the first address that `address` resolves to. Port 0 takes a free one.
+    /// Default: 127.0.0.1:8080.
+    #[must_use]
+    pub fn listen(mut self, address: impl ToSocketAddrs) -> Self {
+        self.listen = address.to_socket_addrs().and_then(|mut addresses| {
+            addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
+        });
+        self
+    }
+
+    /// Threads that serve subscribers, at least one. Default: one per CPU that the process may use.
+    #[must_use]
+    pub fn cores(mut self, cores: usize) -> Self {
+        self.cores = NonZeroUsize::new(cores.max(1));
+        self
+    }
+
+    /// How to move bytes. Default: [`DriverChoice::Auto`].
+    #[must_use]
+    pub fn driver(mut self, driver: DriverChoice) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Most bytes of messages to retain, at least [`limits::HISTORY_BYTES_MIN`]. Default:
+    /// [`limits::HISTORY_BYTES_DEFAULT`].
+    #[must_use]
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = bytes;
+        self
+    }
+
+    /// Starts the server on threads of its own.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is wrong; nothing is left running then.
+    pub fn start(self) -> Result<Server, StartError> {
+        let listen = self.listen.map_err(StartError::Address)?;
+        let provider = LocalProvider::new(LogOptions { history_bytes: self.history_bytes });
+        let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
+        let options = EngineOptions {
+            listen,
+            cores: self.cores,
+            driver: self.driver,
+            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
+            admission: Arc::new(EventsOnly),
+            hand_over,
+        };
+        let engine = Engine::start(options, &provider)?;
+        let mut server = Server { provider, engine, control: None };
+        // From here on, dropping the server ends what runs.
+        server.control = Some(server.start_control(handed_over).map_err(StartError::Control)?);
+        Ok(server)
+    }
+}
+
+#[cfg(test)]
+mod tests;

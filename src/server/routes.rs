@@ -1,0 +1,164 @@
+//! The routes: what is answered at which path, apart from publishing.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{RawQuery, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_core::Stream;
+use prometheus_client::{encoding::text, registry::Registry};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    admission::EVENTS_PATH, fault::Fault, metrics::ControlCounters, publish::publish, selection,
+};
+use crate::{
+    limits,
+    log::Overtaken,
+    provider::{DEFAULT_TOPIC, LocalProvider, SubscribeError, Subscription},
+};
+
+/// What the handlers share. Clones are cheap.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    pub(super) provider: LocalProvider,
+    pub(super) counters: Arc<ControlCounters>,
+    registry: Arc<Registry>,
+    subscriptions: Arc<Semaphore>,
+}
+
+/// An event stream that counts against [`limits::CONTROL_SUBSCRIPTIONS_MAX`] while it lasts.
+struct Counted {
+    subscription: Subscription,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Serialize)]
+struct Subscribers {
+    topic: String,
+    subscribers: u32,
+}
+
+impl Desk {
+    pub(super) fn new(
+        provider: LocalProvider,
+        counters: Arc<ControlCounters>,
+        registry: Registry,
+    ) -> Self {
+        let subscriptions = Arc::new(Semaphore::new(limits::CONTROL_SUBSCRIPTIONS_MAX));
+        Self { provider, counters, registry: Arc::new(registry), subscriptions }
+    }
+}
+
+/// Everything that is answered, at its path.
+pub(super) fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route(EVENTS_PATH, get(events))
+        .route("/publish", post(publish))
+        .route("/subscribers", get(subscribers))
+        .route("/health", get("ok"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(desk)
+}
+
+async fn page() -> impl IntoResponse {
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
+    ];
+    (headers, Html(include_str!("page.html")))
+}
+
+/// The page loads nothing and talks only to its own server.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src \
+    'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
+
+/// A subscription asked for on a connection that is here already: as on the cores, but slower.
+async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
+    if has_body(request.headers()) {
+        return Err(selection::SelectionError::Body.into());
+    }
+    let last_event_ids = request.headers().get_all("last-event-id").iter();
+    let selected = selection::subscription(
+        selection::pairs(request.uri().query()),
+        last_event_ids.map(HeaderValue::as_bytes),
+    )?;
+    let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
+    })?;
+    let subscription = desk.provider.subscribe(&selected)?;
+    let stream = Body::from_stream(Counted { subscription, _permit: permit });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, stream).into_response())
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
+async fn subscribers(
+    State(desk): State<Desk>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Subscribers>, Fault> {
+    let mut topics = selection::publish_topics(query.as_deref())?;
+    let topic = topics.pop().unwrap_or_else(|| DEFAULT_TOPIC.to_owned());
+    if !topics.is_empty() {
+        return Err(Fault::bad_request("more than one topic"));
+    }
+    let subscribers = desk.provider.subscribers(&topic);
+    Ok(Json(Subscribers { topic, subscribers }))
+}
+
+async fn ready(State(desk): State<Desk>) -> Result<&'static str, Fault> {
+    if desk.provider.is_closed() {
+        return Err(SubscribeError::Closed.into());
+    }
+    Ok("ready")
+}
+
+async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Fault> {
+    let mut page = String::new();
+    text::encode(&mut page, &desk.registry).map_err(|_| {
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written")
+    })?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], page))
+}
+
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+async fn unknown_path() -> Fault {
+    Fault::new(StatusCode::NOT_FOUND, "no such path")
+}
+
+async fn wrong_method(request: Request) -> Fault {
+    let text = format!("method {} is not allowed here", request.method());
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, text)
+}
+
+impl Stream for Counted {
+    type Item = Result<Bytes, Overtaken>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.subscription).poll_next(context)
+    }
+}
