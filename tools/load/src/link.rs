@@ -172,11 +172,11 @@ impl Link {
         }
     }
 
-    /// Ends the connection both ways, which also ends a wait for it.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
+    /// Ends reading, which also ends a wait for it. The peer learns of it when the link is dropped.
+    pub(crate) fn stop_reading(&self) -> io::Result<()> {
         match self {
-            Self::Uring(socket) => socket.shutdown(Shutdown::Both),
-            Self::Tokio(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            Self::Uring(socket) => socket.shutdown(Shutdown::Read),
+            Self::Tokio(stream) => SockRef::from(stream).shutdown(Shutdown::Read),
         }
     }
 }

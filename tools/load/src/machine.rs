@@ -7,9 +7,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Files beside the subscribers' sockets: standard streams, ring, epoll, publisher, /proc.
 const FILES_BESIDE: u64 = 64;
-/// Connections from one source address. Linux has 28,232 local ports per address pair by default;
-/// the rest is left to others.
-const CONNECTIONS_PER_SOURCE: u32 = 20_000;
+/// Connections from one source address. Linux looks for a local port in one half of its 28,232
+/// first: beyond that half each connection costs a search. Measured, 19,000 subscribers connect in
+/// 5.8 s from one address and in 0.5 s from two.
+const CONNECTIONS_PER_SOURCE: u32 = 10_000;
 
 /// Makes sure that `connections` sockets can be open, raising the soft limit as far as allowed: a
 /// server that this tool starts inherits it and needs as many.
@@ -79,11 +80,11 @@ mod tests {
     #[test]
     fn many_connections_spread_over_loopback() {
         let target = SocketAddr::from(([127, 0, 0, 1], 80));
-        assert_eq!(source(0, 20_000, target), None);
+        assert_eq!(source(0, 10_000, target), None);
         let from = |index| source(index, 100_000, target).map(|address| address.ip().to_string());
         assert_eq!(from(0).as_deref(), Some("127.0.0.1"));
-        assert_eq!(from(19_999).as_deref(), Some("127.0.0.1"));
-        assert_eq!(from(99_999).as_deref(), Some("127.0.0.5"));
+        assert_eq!(from(9_999).as_deref(), Some("127.0.0.1"));
+        assert_eq!(from(99_999).as_deref(), Some("127.0.0.10"));
         assert_eq!(source(50_000, 100_000, SocketAddr::from(([10, 0, 0, 1], 80))), None);
     }
 

@@ -39,6 +39,9 @@ impl ServerProcess {
         let mut command = Command::new(&binary);
         command.args(["serve", "--listen", &address.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
+        if env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "warn");
+        }
         // A child inherits the CPU set of the thread that starts it.
         let child = machine::pinned(cpu, || command.spawn())?
             .map_err(|error| format!("starting {}: {error}", binary.display()))?;

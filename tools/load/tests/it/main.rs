@@ -1,5 +1,6 @@
-//! The tester, run as people run it, against a server that misbehaves by plan.
+//! The tester, run as people run it, against a server that misbehaves by plan and against ours.
 
 mod audits;
 mod mock;
 mod refusals;
+mod started;
