@@ -141,7 +141,7 @@ impl<D: Driver> Core<D> {
         self.take_commands(now);
         self.expire(now);
         if self.context.reader.signal.take() {
-            self.wanted = self.context.provider.log().head();
+            self.go_to_head();
         }
         self.fan_out(now);
         self.catch_up(now);
@@ -185,7 +185,7 @@ impl<D: Driver> Core<D> {
                 Command::Drain => {
                     self.driver.stop_accepting();
                     self.accept_retry = AcceptRetry::default();
-                    self.wanted = self.context.provider.log().head();
+                    self.go_to_head();
                     self.drain_until.get_or_insert(now + limits::DRAIN_DEADLINE);
                 }
             }
@@ -205,6 +205,11 @@ impl<D: Driver> Core<D> {
                 Some(Connection::Live { .. }) | None => {}
             }
         }
+    }
+
+    /// Works from now on until the core's position is where the head is now.
+    pub(super) fn go_to_head(&mut self) {
+        self.wanted = self.context.provider.log().head();
     }
 
     fn fan_out(&mut self, now: Instant) {

@@ -115,6 +115,8 @@ impl<D: Driver> Core<D> {
         // Interest before the start: what is published after this wakes the core.
         let topics = self.context.provider.join(&request.topics);
         let group = self.groups.join(&topics, framing);
+        // Frames nobody here wanted have not moved the core; this one may want them.
+        self.go_to_head();
         let start = self.context.provider.start(&topics, request.last_event_id.as_deref());
         let mut prelude = match framing {
             Framing::Chunked => EVENT_STREAM_HEAD_CHUNKED.to_vec(),

@@ -12,10 +12,19 @@ use crate::limits;
 
 /// One listener for each of `count` cores, all on the address of the first.
 pub(super) fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    refuse_shared(address)?;
     let first = listen_one(address)?;
     let address = first.local_addr()?;
     let others = (1..count).map(|_| listen_one(address));
     std::iter::once(Ok(first)).chain(others).collect()
+}
+
+/// Fails if somebody listens there already: `SO_REUSEPORT` alone would share the port with another
+/// server of the same user, and each would get half of the connections.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn listen_one(address: SocketAddr) -> io::Result<TcpListener> {

@@ -109,6 +109,21 @@ fn every_subscriber_gets_its_topics_once_and_in_order() {
 }
 
 #[test]
+fn what_was_published_while_nobody_listened_is_replayed() {
+    on_both_drivers(|running| {
+        let address = running.engine.local_addr();
+        let first = running.provider.publish(&Message::new("1"), &["a"]).unwrap().id();
+        running.provider.publish(&Message::new("2"), &["a"]).unwrap();
+        let mut socket = get(address, "/a", &format!("Last-Event-ID: {first}\r\n"));
+        assert_eq!(data_until(&mut socket, "2"), ["2"]);
+        let mut socket = get(address, "/a", "Last-Event-ID: of another\r\n");
+        let data = data_until(&mut socket, "2");
+        assert!(data[0].contains("unknown"), "the gap is told first: {data:?}");
+        assert_eq!(data[1..], ["1", "2"]);
+    });
+}
+
+#[test]
 fn who_resumes_while_others_publish_misses_nothing() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();
