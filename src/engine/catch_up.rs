@@ -4,7 +4,10 @@
 //! or come twice. While a pass runs, a lagging connection reads up to the pass's end, not further;
 //! when the pass is over and the core's position is there, whoever stands exactly at it is live.
 
-use std::{cmp::Reverse, collections::BinaryHeap, collections::VecDeque, time::Instant};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Instant,
+};
 
 use super::{
     connection::{Connection, EndReason, Lagging, Pace},
@@ -30,7 +33,7 @@ pub(super) struct CatchUp {
     /// Whose turn it is; those that have ended meanwhile are skipped.
     ready: VecDeque<Socket>,
     /// Those that wait for the core to come to their cursor, nearest first.
-    ahead: BinaryHeap<Reverse<(Sequence, u32, u32)>>,
+    ahead: BTreeSet<(Sequence, u32, u32)>,
     /// All of them, dense.
     lagging: Vec<Socket>,
     run: Run,
@@ -141,10 +144,10 @@ impl<D: Driver> Core<D> {
 
     /// The core has come to a new position between two passes: those who stand there are live.
     pub(super) fn admit_caught_up(&mut self) {
-        while let Some(&Reverse((sequence, slot, generation))) = self.catch_up.ahead.peek()
+        while let Some(&(sequence, slot, generation)) = self.catch_up.ahead.first()
             && sequence <= self.position
         {
-            self.catch_up.ahead.pop();
+            self.catch_up.ahead.pop_first();
             let socket = Socket { slot, generation };
             let Some(lagging) = self.lagging(socket) else { continue };
             lagging.pace = Pace::Ready;
@@ -170,7 +173,16 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    pub(super) fn remove_lagging(&mut self, place: u32) {
+    /// Takes a lagging connection out of every list here.
+    pub(super) fn forget_lagging(&mut self, socket: Socket, lagging: &Lagging) {
+        if lagging.pace == Pace::Ahead {
+            let at = lagging.cursor.sequence;
+            self.catch_up.ahead.remove(&(at, socket.slot, socket.generation));
+        }
+        self.remove_lagging(lagging.place);
+    }
+
+    fn remove_lagging(&mut self, place: u32) {
         self.catch_up.lagging.swap_remove(place as usize);
         if let Some(&moved) = self.catch_up.lagging.get(place as usize)
             && let Some(Connection::Lagging(moved)) = self.connections.get_mut(moved)
@@ -276,7 +288,7 @@ impl<D: Driver> Core<D> {
             self.become_live(socket);
         } else {
             lagging.pace = Pace::Ahead;
-            self.catch_up.ahead.push(Reverse((at, socket.slot, socket.generation)));
+            self.catch_up.ahead.insert((at, socket.slot, socket.generation));
         }
     }
 

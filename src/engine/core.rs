@@ -6,6 +6,7 @@
 //! pass. Its parts: `intake` (accept to subscription), `fan_out` (live), `catch_up` (lagging).
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,7 +70,8 @@ pub(super) struct Core<D> {
     /// Set while draining: when to give up on those that are still owed something.
     pub(super) drain_until: Option<Instant>,
     pub(super) buffer: Vec<u8>,
-    events: Vec<Event>,
+    /// What has happened and is not looked at yet; a socket has at most one of each kind here.
+    events: VecDeque<Event>,
     sent: Vec<Sent>,
     runs: Vec<u32>,
 }
@@ -110,7 +112,7 @@ impl<D: Driver> Core<D> {
             accept_retry: AcceptRetry::default(),
             drain_until: None,
             buffer: vec![0; limits::HEAD_BYTES_MAX],
-            events: Vec::new(),
+            events: VecDeque::new(),
             sent: Vec::new(),
             runs: Vec::new(),
         }
@@ -157,6 +159,7 @@ impl<D: Driver> Core<D> {
         let has_work = self.pass.end().is_some()
             || self.position < self.wanted
             || self.catch_up.has_ready()
+            || !self.events.is_empty()
             || !self.context.commands.is_empty();
         if has_work {
             return Turn::Busy;
@@ -166,8 +169,8 @@ impl<D: Driver> Core<D> {
     }
 
     fn take_events(&mut self, now: Instant) {
-        let mut events = std::mem::take(&mut self.events);
-        for event in events.drain(..) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(event) = self.events.pop_front() else { return };
             match event {
                 Event::Accepted(socket) => self.accepted(socket, now),
                 Event::AcceptFailed(error) => self.accept_failed(&error, now),
@@ -176,7 +179,6 @@ impl<D: Driver> Core<D> {
                 Event::Ready(socket, Watch::Leave) => self.end(socket, EndReason::Left),
             }
         }
-        self.events = events;
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -330,7 +332,7 @@ impl<D: Driver> Core<D> {
                 self.unsubscribe(*group);
             }
             Connection::Lagging(lagging) => {
-                self.remove_lagging(lagging.place);
+                self.forget_lagging(socket, lagging);
                 self.unsubscribe(lagging.group);
             }
             Connection::Reading(_) | Connection::Refused { .. } => {}
@@ -401,6 +403,10 @@ impl<D: Driver> Core<D> {
             .map_or(self.position, |cursor: Cursor| cursor.sequence.min(self.position))
     }
 }
+
+/// Events handled in a turn, so that a storm of connections does not hold up the fan-out: each costs
+/// up to some 20 µs.
+const EVENTS_PER_TURN: usize = 256;
 
 /// A lagging connection that took no byte for this long is one that publishers don't wait for.
 const READS_WITHIN: Duration = Duration::from_secs(1);

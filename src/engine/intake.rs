@@ -69,25 +69,27 @@ impl<D: Driver> Core<D> {
         let Some(Connection::Reading(partial)) = self.connections.get_mut(socket) else {
             return true;
         };
-        let Some(mut partial) = partial.take() else {
-            return self.judge(socket, bytes, 0, now);
+        let mut partial = partial.take();
+        let is_over = match &mut partial {
+            None => self.judge(socket, bytes, 0, now),
+            Some(partial) => {
+                let seen = partial.bytes.len();
+                partial.bytes.extend_from_slice(bytes);
+                self.judge(socket, &partial.bytes, seen, now)
+            }
         };
-        let seen = partial.bytes.len();
-        partial.bytes.extend_from_slice(bytes);
-        self.judge(socket, &partial.bytes, seen, now)
+        if !is_over && let Some(connection) = self.connections.get_mut(socket) {
+            let partial = partial.unwrap_or_else(|| Box::new(PartialHead { bytes: bytes.into() }));
+            *connection = Connection::Reading(Some(partial));
+        }
+        is_over
     }
 
-    /// Decides about the head in `bytes`, of which `seen` were not enough. False: it still is not
-    /// complete, and is kept.
+    /// Decides about the head in `bytes`, of which `seen` were not enough. False: they still are
+    /// not.
     fn judge(&mut self, socket: Socket, bytes: &[u8], seen: usize, now: Instant) -> bool {
         match parse_head_after(bytes, seen) {
-            Ok(Head::Partial) => {
-                let partial = PartialHead { bytes: bytes.to_vec() };
-                if let Some(connection) = self.connections.get_mut(socket) {
-                    *connection = Connection::Reading(Some(Box::new(partial)));
-                }
-                return false;
-            }
+            Ok(Head::Partial) => return false,
             Ok(Head::Complete(head)) => match self.context.admission.admit(&head) {
                 Verdict::Subscribe(request) => self.subscribe(socket, &head, &request, now),
                 Verdict::HandOver => self.hand_over(socket, bytes),

@@ -3,6 +3,7 @@
 //! Also the honest control in benchmarks: the same core over the plain system calls.
 
 use std::{
+    collections::VecDeque,
     fmt, io,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
@@ -73,12 +74,12 @@ impl Epoll {
         epoll::modify(&self.epoll, listener, data, mask).expect("the listener is registered");
     }
 
-    fn accept_some(&mut self, events: &mut Vec<Event>) {
+    fn accept_some(&mut self, events: &mut VecDeque<Event>) {
         for _ in 0..ACCEPTS_PER_WAIT {
             let Some(listener) = &self.listener else { return };
             if self.sockets.len() >= self.sockets_max {
                 self.listen(false);
-                events.push(Event::AcceptFailed(Errno::MFILE.into()));
+                events.push_back(Event::AcceptFailed(Errno::MFILE.into()));
                 return;
             }
             match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
@@ -87,27 +88,27 @@ impl Epoll {
                 Err(Errno::CONNABORTED | Errno::INTR) => {}
                 Err(error) => {
                     self.listen(false);
-                    events.push(Event::AcceptFailed(error.into()));
+                    events.push_back(Event::AcceptFailed(error.into()));
                     return;
                 }
             }
         }
     }
 
-    fn register(&mut self, socket: OwnedFd, events: &mut Vec<Event>) {
+    fn register(&mut self, socket: OwnedFd, events: &mut VecDeque<Event>) {
         let slot = self.slots.insert(());
         let mask = epoll::EventFlags::empty();
         let watched = Watched { socket, mask };
         let socket = self.sockets.open(slot as u32, watched);
         let watched = self.sockets.get(socket).expect("just opened");
         match epoll::add(&self.epoll, &watched.socket, data(socket), mask) {
-            Ok(()) => events.push(Event::Accepted(socket)),
+            Ok(()) => events.push_back(Event::Accepted(socket)),
             // Out of watches or memory: this connection is dropped, the others go on.
             Err(_) => self.close(socket),
         }
     }
 
-    fn fire(&mut self, socket: Socket, flags: epoll::EventFlags, events: &mut Vec<Event>) {
+    fn fire(&mut self, socket: Socket, flags: epoll::EventFlags, events: &mut VecDeque<Event>) {
         let Some(watched) = self.sockets.get_mut(socket) else { return };
         let gone = epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         let fired = [
@@ -118,7 +119,7 @@ impl Epoll {
         for (watch, on) in fired {
             if watched.mask.contains(mask(watch)) && flags.intersects(on) {
                 watched.mask.remove(mask(watch));
-                events.push(Event::Ready(socket, watch));
+                events.push_back(Event::Ready(socket, watch));
             }
         }
         // One-shot: nothing more is reported, a hang-up neither, until it is armed again.
@@ -189,7 +190,7 @@ impl Driver for Epoll {
         self.listener = None;
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut VecDeque<Event>) -> io::Result<()> {
         let timeout = timeout.map(|timeout| timeout.try_into().expect("a deadline is near"));
         self.ready.clear();
         let spare = rustix::buffer::spare_capacity(&mut self.ready);

@@ -9,6 +9,7 @@ mod socket;
 mod uring;
 
 use std::{
+    collections::VecDeque,
     io,
     net::TcpListener,
     os::fd::{BorrowedFd, OwnedFd},
@@ -45,7 +46,7 @@ pub(super) trait Driver {
     fn stop_accepting(&mut self);
 
     /// Appends what has happened to `events`; waits for something at most this long, none is for ever.
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut VecDeque<Event>) -> io::Result<()>;
 }
 
 /// One send.

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "submits operations to the kernel")]
 
 use std::{
+    collections::VecDeque,
     io,
     net::TcpListener,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -131,7 +132,20 @@ impl Uring {
     }
 
     fn push(&mut self, entry: squeue::Entry, operation: Operation, socket: Socket) {
+        if self.ring.is_full() {
+            self.flush();
+        }
         self.ring.push(&entry.user_data(Tag { operation, socket }.to_user_data()));
+    }
+
+    /// Submits what is queued.
+    fn flush(&mut self) {
+        while !self.ring.is_empty() {
+            self.ring.enter(0);
+            // Where the kernel is busy it wants its completions reaped first.
+            let early = &mut self.early;
+            self.ring.reap(|completion| early.push(completion));
+        }
     }
 
     /// Runs one operation that completes within the submit, and gives its result.
@@ -159,7 +173,7 @@ impl Uring {
         }
     }
 
-    fn complete(&mut self, completion: Completion, events: &mut Vec<Event>) {
+    fn complete(&mut self, completion: Completion, events: &mut VecDeque<Event>) {
         let Completion { tag, result, more } = completion;
         match tag.operation {
             Operation::Accept => self.accepted(result, more, events),
@@ -176,11 +190,11 @@ impl Uring {
         }
     }
 
-    fn accepted(&mut self, result: i32, more: bool, events: &mut Vec<Event>) {
+    fn accepted(&mut self, result: i32, more: bool, events: &mut VecDeque<Event>) {
         if let Ok(slot) = u32::try_from(result) {
-            events.push(Event::Accepted(self.sockets.open(slot, Watched::default())));
+            events.push_back(Event::Accepted(self.sockets.open(slot, Watched::default())));
         } else if result != -Errno::CANCELED.raw_os_error() {
-            events.push(Event::AcceptFailed(io::Error::from_raw_os_error(-result)));
+            events.push_back(Event::AcceptFailed(io::Error::from_raw_os_error(-result)));
             self.accepting &= more;
             return;
         }
@@ -190,10 +204,10 @@ impl Uring {
         }
     }
 
-    fn fired(&mut self, socket: Socket, watch: Watch, events: &mut Vec<Event>) {
+    fn fired(&mut self, socket: Socket, watch: Watch, events: &mut VecDeque<Event>) {
         if let Some(watched) = self.sockets.get_mut(socket) {
             watched.pending -= 1;
-            events.push(Event::Ready(socket, watch));
+            events.push_back(Event::Ready(socket, watch));
         } else if let Some(watched) = self.closing.get_mut(socket) {
             watched.pending -= 1;
             if watched.pending == 0 {
@@ -230,7 +244,7 @@ impl Driver for Uring {
     fn send(&mut self, sends: &[Send<'_>], sent: &mut Vec<Sent>) {
         for batch in sends.chunks(SUBMISSIONS as usize) {
             // What is queued besides is submitted first, so that the batch fits.
-            self.ring.flush();
+            self.flush();
             let before = sent.len();
             sent.resize(before + batch.len(), Sent::Broken);
             let mut pushed = 0;
@@ -320,7 +334,7 @@ impl Driver for Uring {
         drop(listener);
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut VecDeque<Event>) -> io::Result<()> {
         let mut completions = std::mem::take(&mut self.early);
         let poll_only = !completions.is_empty() || timeout == Some(Duration::ZERO);
         self.ring.wait(if poll_only { Some(Duration::ZERO) } else { timeout })?;
@@ -350,27 +364,22 @@ impl Ring {
         Ok(Self(ring))
     }
 
-    /// Queues an operation; submits what is queued if there is no room.
+    fn is_full(&mut self) -> bool {
+        self.0.submission().is_full()
+    }
+
+    fn is_empty(&mut self) -> bool {
+        self.0.submission().is_empty()
+    }
+
+    /// Queues an operation, for which there must be room.
     fn push(&mut self, entry: &squeue::Entry) {
-        if self.0.submission().is_full() {
-            self.flush();
-        }
         // SAFETY: an entry's memory must stay valid while the kernel may touch it. Only sends and
         // receives name memory; they complete in `Uring::run_batch`, which the function that
         // borrowed the memory calls before it returns. Everything else names descriptors, which
         // `Uring` owns for longer than the ring uses them.
         let pushed = unsafe { self.0.submission().push(entry) };
-        pushed.expect("there is room: a full queue was flushed");
-    }
-
-    /// Submits what is queued.
-    fn flush(&self) {
-        // SAFETY: the shared view is only asked for its length, and no other view is alive.
-        while !unsafe { self.0.submission_shared() }.is_empty() {
-            if let Err(error) = self.0.submit() {
-                recover(&error);
-            }
-        }
+        pushed.expect("there is room: a full queue is flushed first");
     }
 
     /// Submits, and waits for `want` completions to be there.
