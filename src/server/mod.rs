@@ -1,8 +1,8 @@
 //! What do we accept? The HTTP surface, and the server that puts the parts together.
 //!
-//! The cores ask [`admission`] about each request head. Subscriptions stay with them; everything
-//! else comes as a socket to [`control`], where [`routes`] answers it. Both read requests through
-//! [`selection`], so a subscription means the same in both places.
+//! The cores ask `admission` about each request head. Subscriptions stay with them; everything
+//! else comes as a socket to `control`, where `routes` answers it. Both read requests through
+//! `selection`, so a subscription means the same in both places.
 
 mod admission;
 mod control;
