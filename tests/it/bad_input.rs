@@ -267,7 +267,9 @@ fn an_odd_last_event_id_is_a_gap_or_400(driver: Driver) {
         assert!(matches!(answer.status, 200 | 400), "{} to {id:?}", answer.status);
 
         let next = server.publish(&["o"], &number.to_string());
-        if answer.status == 200 {
+        // An id of this life from ahead of the head waits until the head has passed it.
+        let ahead = format!("{epoch}-{}", u64::MAX);
+        if answer.status == 200 && id != ahead {
             // Whatever it replays, it comes to the newest message.
             let marker = format!("id: {}\n", next.id);
             let deadline = Instant::now() + PATIENCE;

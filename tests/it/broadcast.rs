@@ -98,7 +98,7 @@ fn several_topics_on_one_connection_bring_each_message_once(driver: Driver) {
     {
         let receipt = server.publish(topics, &number.to_string());
         let wanted = topics != ["c"];
-        assert_eq!(receipt.subscribers, u64::from(wanted), "of {topics:?}");
+        assert_eq!(receipt.subscribers > 0, wanted, "of {topics:?}");
         if wanted {
             expected.push((receipt.id, number.to_string()));
         }

@@ -31,7 +31,7 @@ fn a_kept_connection_may_become_a_subscription(driver: Driver) {
     let mut publisher = Publisher::open(&server);
     for number in 0..500 {
         let topics: &[&str] = [&["k"][..], &["l"], &["l", "k"]][number % 3];
-        assert_eq!(publisher.text(topics, &number.to_string()).subscribers, 2);
+        assert!(publisher.text(topics, &number.to_string()).subscribers >= 2);
     }
     let events = kept.take(500);
     assert!(events.iter().map(|event| event.number()).eq(0..500));
@@ -144,6 +144,6 @@ fn counters_add_up(driver: Driver) {
     ] {
         assert_eq!(metrics.sum(name), expected as f64, "{name} in {metrics:#?}");
     }
-    let left = metrics.labelled("fanfare_subscriptions_ended_total", "reason", "left");
+    let left = metrics.labelled("fanfare_connections_ended_total", "reason", "left");
     assert_eq!(left, 1.0, "in {metrics:#?}");
 }

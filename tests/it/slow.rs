@@ -66,7 +66,7 @@ fn a_subscriber_that_never_reads_is_cut_and_the_others_lose_nothing(driver: Driv
 /// How many were cut for being slow, and not counted as having left.
 fn cut(server: &Server) -> u64 {
     let metrics = server.metrics();
-    let ends = |reason| metrics.labelled("fanfare_subscriptions_ended_total", "reason", reason);
+    let ends = |reason| metrics.labelled("fanfare_connections_ended_total", "reason", reason);
     (ends("overtaken") + ends("stalled")) as u64
 }
 

@@ -14,7 +14,8 @@ impl Metrics {
             let (series, value) =
                 line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line:?}"));
             let value = value.parse().unwrap_or_else(|_| panic!("no number: {line:?}"));
-            assert!(series.starts_with("fanfare_"), "our metrics carry our name: {line:?}");
+            let prefixes = ["fanfare_", "process_"];
+            assert!(prefixes.iter().any(|name| series.starts_with(name)), "whose is {line:?}");
             assert!(samples.insert(series.to_owned(), value).is_none(), "twice: {line:?}");
         }
         assert!(!samples.is_empty(), "there are metrics");
@@ -23,17 +24,19 @@ impl Metrics {
 
     /// The sum of all series of that name, whatever their labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let of_name = |series: &str| series.split('{').next() == Some(name);
-        let mut values = self.0.iter().filter(|(series, _)| of_name(series)).peekable();
-        assert!(values.peek().is_some(), "no {name} in {:#?}", self.0);
-        values.map(|(_, value)| value).sum()
+        self.sum_where(name, |_| true)
     }
 
-    /// The series of that name with that label.
+    /// The sum of all series of that name with that label.
     pub(crate) fn labelled(&self, name: &str, label: &str, value: &str) -> f64 {
         let pair = format!("{label}=\"{value}\"");
-        let wanted =
-            |series: &str| series.split('{').next() == Some(name) && series.contains(&pair);
-        self.0.iter().filter(|(series, _)| wanted(series)).map(|(_, value)| value).sum()
+        self.sum_where(name, |series| series.contains(&pair))
+    }
+
+    fn sum_where(&self, name: &str, wanted: impl Fn(&str) -> bool) -> f64 {
+        let wanted = |series: &str| series.split('{').next() == Some(name) && wanted(series);
+        let mut values = self.0.iter().filter(|(series, _)| wanted(series)).peekable();
+        assert!(values.peek().is_some(), "no such {name} in {:#?}", self.0);
+        values.map(|(_, value)| value).sum()
     }
 }
