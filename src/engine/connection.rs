@@ -73,8 +73,8 @@ pub enum EndReason {
     Refused,
     /// It was given to the control runtime.
     HandedOver,
-    /// There was no room for it in the control runtime or in this process.
-    Overload,
+    /// It could not be given to the control runtime, for want of descriptors.
+    NotHandedOver,
     /// The server was shut down.
     Shutdown,
 }
@@ -88,7 +88,7 @@ impl EndReason {
         Self::HeadDeadline,
         Self::Refused,
         Self::HandedOver,
-        Self::Overload,
+        Self::NotHandedOver,
         Self::Shutdown,
     ];
 
@@ -106,7 +106,7 @@ impl EndReason {
             Self::HeadDeadline => "head_deadline",
             Self::Refused => "refused",
             Self::HandedOver => "handed_over",
-            Self::Overload => "overload",
+            Self::NotHandedOver => "not_handed_over",
             Self::Shutdown => "shutdown",
         }
     }

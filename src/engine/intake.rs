@@ -92,7 +92,7 @@ impl<D: Driver> Core<D> {
             Ok(Head::Partial) => return false,
             Ok(Head::Complete(head)) => match self.context.admission.admit(&head) {
                 Verdict::Subscribe(request) => self.subscribe(socket, &head, &request, now),
-                Verdict::HandOver => self.hand_over(socket, bytes),
+                Verdict::HandOver => self.hand_over(socket, bytes, now),
                 Verdict::Refuse(response) => self.refuse(socket, &response, now),
             },
             Err(fault) => self.refuse(socket, &error(fault.status(), &fault.to_string()), now),
@@ -133,9 +133,9 @@ impl<D: Driver> Core<D> {
         self.subscribe_lagging(socket, group, prelude, &start, now);
     }
 
-    fn hand_over(&mut self, socket: Socket, received: &[u8]) {
+    fn hand_over(&mut self, socket: Socket, received: &[u8], now: Instant) {
         let Ok(permit) = self.context.hand_over.clone().try_reserve_owned() else {
-            return self.end(socket, EndReason::Overload);
+            return self.refuse(socket, &error(503, "the control runtime is busy"), now);
         };
         let taken = self.driver.take(socket);
         self.forget(socket);
@@ -145,7 +145,7 @@ impl<D: Driver> Core<D> {
                 permit.send(HandedOver { socket: taken, received: received.to_vec() });
             }
             Err(error) => {
-                self.context.counters.ends(EndReason::Overload).add(1);
+                self.context.counters.ends(EndReason::NotHandedOver).add(1);
                 tracing::warn!(%error, "cannot hand a connection over");
             }
         }
