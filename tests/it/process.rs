@@ -3,10 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Driver, End, Options, Server, Subscriber, binary};
+use serde_json::Value;
+
+use crate::harness::{Driver, End, Options, Server, Subscriber, binary, skip};
 
 both_drivers!(
     the_first_line_says_where_and_how_it_serves,
+    the_printed_lines_work_in_a_shell,
     sigterm_ends_every_stream_in_order,
     a_port_that_is_taken_is_an_error_that_names_it,
 );
@@ -17,8 +20,35 @@ fn the_first_line_says_where_and_how_it_serves(driver: Driver) {
     assert!(banner.starts_with("fanfare "), "{banner}");
     assert!(banner.contains("2 cores"), "{banner}");
     assert!(banner.contains(driver.name()), "{banner}");
-    // The two lines after it are for a shell.
-    server.await_log("curl ", 2);
+    let info = server.get("/metrics").expect_text(200);
+    let info = info.lines().find(|line| line.starts_with("fanfare_info{")).expect("an info");
+    assert!(info.contains(driver.name()), "{info}");
+}
+
+fn the_printed_lines_work_in_a_shell(driver: Driver) {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return skip("curl is not installed");
+    }
+    let server = Server::start(driver);
+    let shell = |label: &str| {
+        let line = server.await_log(label);
+        let (_, command) = line.split_once(':').expect("a label and a command");
+        let mut shell = Command::new("sh");
+        // `exec`, so that the process to be ended is curl.
+        shell.args(["-c", &format!("exec {command}")]).stdout(Stdio::piped()).stderr(Stdio::null());
+        shell
+    };
+    let mut subscriber = shell("subscribe:").spawn().expect("a shell");
+    server.await_subscribers("demo", 1);
+    let published = shell("publish:").output().expect("a shell");
+    let answer: Value = serde_json::from_slice(&published.stdout).expect("an answer in JSON");
+    assert_eq!(answer["subscribers"], 1);
+    let stdout = BufReader::new(subscriber.stdout.take().expect("stdout is piped"));
+    let event: Vec<_> = stdout.lines().take(3).map(|line| line.expect("a line")).collect();
+    let id = answer["id"].as_str().expect("an id");
+    assert_eq!(event, [&format!("id: {id}"), "data: hello", ""]);
+    subscriber.kill().expect("it is ours");
+    subscriber.wait().expect("it is ours");
 }
 
 fn sigterm_ends_every_stream_in_order(driver: Driver) {

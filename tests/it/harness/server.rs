@@ -114,12 +114,12 @@ impl Server {
         eventually("the server ends", || self.child.try_wait().expect("it is ours"))
     }
 
-    /// Waits until it has printed that many lines with that text.
-    pub(crate) fn await_log(&self, text: &str, count: usize) {
-        eventually(&format!("{count} lines with {text:?}"), || {
+    /// Waits until it has printed a line that begins so, and returns it.
+    pub(crate) fn await_log(&self, beginning: &str) -> String {
+        eventually(&format!("a line that begins with {beginning:?}"), || {
             let log = self.log.tail();
-            (log.lines().filter(|line| line.contains(text)).count() == count).then_some(())
-        });
+            log.lines().find(|line| line.starts_with(beginning)).map(str::to_owned)
+        })
     }
 
     /// Where it listens.
