@@ -59,6 +59,9 @@ pub const UNACKNOWLEDGED_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections the kernel queues for one core to accept; `net.core.somaxconn` may allow fewer.
 pub const ACCEPT_BACKLOG: i32 = 4096;
 
+/// How long to wait for a port that another process still holds.
+pub const LISTEN_RETRY: Duration = Duration::from_secs(1);
+
 /// Accepting that failed is tried again after this long, doubling up to [`ACCEPT_RETRY_MAX`].
 pub const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
 

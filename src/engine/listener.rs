@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    time::Instant,
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -21,10 +22,21 @@ pub(super) fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpLis
 
 /// Fails if somebody listens there already: `SO_REUSEPORT` alone would share the port with another
 /// server of the same user, and each would get half of the connections.
+///
+/// Tried for a while: the kernel takes a killed process's ring apart, and closes what it listened
+/// on, a moment after the process is gone, and a supervisor may be quicker than that.
 fn refuse_shared(address: SocketAddr) -> io::Result<()> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())
+    let deadline = Instant::now() + limits::LISTEN_RETRY;
+    loop {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        match socket.bind(&address.into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(limits::LISTEN_RETRY / 20);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn listen_one(address: SocketAddr) -> io::Result<TcpListener> {
