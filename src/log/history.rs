@@ -12,7 +12,8 @@ use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::{
-    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len, segment::SegmentWriter,
+    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len, own_ids::OwnIds,
+    segment::SegmentWriter,
 };
 use crate::{limits, sse::Message};
 
@@ -42,6 +43,7 @@ pub struct Log {
     /// Oldest first; the last one is being written.
     segments: RwLock<VecDeque<Segment>>,
     writer: Mutex<SegmentWriter>,
+    own_ids: Mutex<OwnIds>,
 }
 
 /// The append lock, held: frames appended through it become visible together.
@@ -72,6 +74,7 @@ impl Log {
             tail: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
             segments: RwLock::new(VecDeque::from([writer.segment()])),
             writer: Mutex::new(writer),
+            own_ids: Mutex::default(),
         }
     }
 
@@ -115,6 +118,11 @@ impl Log {
         segments[after.saturating_sub(1)].find(position)
     }
 
+    /// Sequence of the first retained frame whose message brought this id.
+    pub fn find_own_id(&self, id: &str) -> Option<Sequence> {
+        self.own_ids.lock().find(id)
+    }
+
     /// Whether a reader that has read up to `progress` is so far behind that more than half of the
     /// history lies before it.
     pub fn is_far_behind(&self, progress: Sequence) -> bool {
@@ -140,6 +148,9 @@ impl Append<'_> {
         let sequence = self.next;
         let position = sequence.number();
         let id = AutomaticId { epoch: self.log.epoch, position }.text();
+        if let Some(own) = message.event_id() {
+            self.log.own_ids.lock().insert(own.as_str(), sequence);
+        }
         let id = message.event_id().is_none().then(|| id.as_str());
         let event_len = message.encoded_len(id);
         if !self.writer.has_room(event_len) {
@@ -201,6 +212,7 @@ impl Append<'_> {
             return None;
         }
         let oldest = segments.pop_front();
+        self.log.own_ids.lock().retire_below(segments[0].first());
         // Release; pairs with the Acquire in `Log::tail`. Before the topics' indexes shrink, so
         // whoever misses a sequence there finds the new tail.
         self.log.tail.store(segments[0].first().number(), Ordering::Release);

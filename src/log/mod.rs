@@ -13,6 +13,8 @@ mod history;
 #[cfg(not(fanfare_loom))]
 mod id;
 #[cfg(not(fanfare_loom))]
+mod own_ids;
+#[cfg(not(fanfare_loom))]
 mod read;
 #[cfg(not(fanfare_loom))]
 mod segment;

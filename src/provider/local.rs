@@ -70,7 +70,7 @@ impl LocalProvider {
         message: &Message,
         topics: &[impl AsRef<str>],
     ) -> Result<Receipt, PublishError> {
-        check(message, topics)?;
+        self.check(message, topics)?;
         let mut append = self.shared.log.append();
         self.check_open()?;
         let topics = self.resolve(topics);
@@ -89,7 +89,7 @@ impl LocalProvider {
         batch: &[(Message, Vec<T>)],
     ) -> Result<Vec<Receipt>, PublishError> {
         for (message, topics) in batch {
-            check(message, topics)?;
+            self.check(message, topics)?;
         }
         let mut append = self.shared.log.append();
         self.check_open()?;
@@ -193,6 +193,15 @@ impl LocalProvider {
 
     pub(super) fn async_notified(&self) -> OwnedNotified {
         Arc::clone(&self.shared.async_wake).notified_owned()
+    }
+
+    fn check(&self, message: &Message, topics: &[impl AsRef<str>]) -> Result<(), PublishError> {
+        check(message, topics)?;
+        let automatic = message.event_id().and_then(|id| id.as_str().parse::<AutomaticId>().ok());
+        if automatic.is_some_and(|id| id.epoch == self.shared.log.epoch()) {
+            return Err(PublishError::ReservedEventId);
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), PublishError> {

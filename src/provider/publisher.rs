@@ -50,6 +50,9 @@ pub enum PublishError {
     /// Event types that begin with `fanfare.` are ours.
     #[error("event types that begin with \"fanfare.\" are reserved")]
     ReservedEventType,
+    /// The message's own id is one that this provider gives, or will give, to another.
+    #[error("the event id is one of those that this server gives out")]
+    ReservedEventId,
     /// The encoded message is over [`crate::limits::MESSAGE_BYTES_MAX`].
     #[error("message of {len} bytes encoded is larger than {max}")]
     TooLarge {

@@ -60,13 +60,9 @@ impl LocalProvider {
 
     /// The first frame after the requested one, if none in between is lost.
     fn resume(&self, topics: &[Arc<Topic>], requested: &str) -> Result<Sequence, Reason> {
-        let id: AutomaticId = requested.parse().map_err(|_| Reason::Unknown)?;
-        if id.epoch != self.log().epoch() {
-            return Err(Reason::Epoch);
-        }
+        let next = self.after(requested)?;
         // An id from ahead of the head is one that was seen elsewhere: it gets nothing until the
         // Log has passed it.
-        let next = Sequence::new(id.position.saturating_add(1));
         if next >= self.log().head() {
             return Ok(next);
         }
@@ -74,6 +70,21 @@ impl LocalProvider {
             return Err(Reason::Evicted);
         }
         Ok(next)
+    }
+
+    /// The sequence that follows the message with this id.
+    fn after(&self, requested: &str) -> Result<Sequence, Reason> {
+        let automatic: Result<AutomaticId, _> = requested.parse();
+        match automatic {
+            Ok(id) if id.epoch == self.log().epoch() => {
+                Ok(Sequence::new(id.position.saturating_add(1)))
+            }
+            other => match (self.log().find_own_id(requested), other) {
+                (Some(sequence), _) => Ok(sequence.plus(1)),
+                (None, Ok(_)) => Err(Reason::Epoch),
+                (None, Err(_)) => Err(Reason::Unknown),
+            },
+        }
     }
 
     fn start_after_gap(&self, requested: &str, reason: Reason) -> Start {

@@ -142,12 +142,31 @@ fn a_batch_with_a_fault_publishes_nothing() {
     assert_eq!(receipts.len(), 1);
 }
 
-#[test]
-fn an_own_id_is_kept() {
+#[tokio::test]
+async fn an_own_id_is_kept_and_resumed_from_while_it_is_retained() {
     let provider = provider();
-    let own = EventId::new("mine").unwrap();
-    let receipt = provider.publish(&Message::new("x").id(own.clone()), &["a"]).unwrap();
-    assert_eq!(receipt.id(), own);
+    let own = |id: &str| Message::new(id).id(EventId::new(id).unwrap());
+    for id in ["one", "two", "one", "three"] {
+        let receipt = provider.publish(&own(id), &["a"]).unwrap();
+        assert_eq!(receipt.id().as_str(), id);
+    }
+    let resumed = |id| provider.subscribe(&request(&["a"], Some(id))).unwrap();
+    // An id that came twice means the first: something comes again, nothing is missed.
+    assert_eq!(drain(&mut resumed("one")).await, ["two", "one", "three"]);
+    assert_eq!(drain(&mut resumed("three")).await, [""; 0]);
+    let big = Message::new("x".repeat(limits::BODY_BYTES_MAX / 2));
+    while provider.log().tail() == Sequence::FIRST {
+        provider.publish(&big, &["b"]).unwrap();
+    }
+    assert!(drain(&mut resumed("three")).await[0].contains("unknown"));
+}
+
+#[test]
+fn an_own_id_that_looks_like_one_of_ours_is_refused() {
+    let provider = provider();
+    let ours = provider.publish(&Message::new("x"), &["a"]).unwrap().id();
+    let again = Message::new("x").id(ours);
+    assert_eq!(provider.publish(&again, &["a"]).unwrap_err(), PublishError::ReservedEventId);
 }
 
 #[tokio::test]
