@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -100,10 +100,6 @@ impl Server {
     /// Kills the server as `kill -9` does and starts another on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        // The kernel takes a killed process's ring apart, and closes what it listened on, a moment
-        // after the process is gone.
-        let port_is_free = || TcpListener::bind(self.address).ok();
-        drop(eventually("the port is free again", port_is_free));
         *self = self.options.clone().listen(&self.address.to_string()).start();
     }
 
