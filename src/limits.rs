@@ -41,6 +41,9 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 /// A connection that takes no byte for this long while it is owed some is cut.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Longest rest between two fan-out passes of a core: what it adds to a frame's latency at most.
+pub const REST_MAX: Duration = Duration::from_millis(4);
+
 /// Most bytes a core offers the kernel for one connection that catches up, at a time.
 pub const CATCH_UP_BYTES_MAX: usize = 64 * 1024;
 
@@ -89,7 +92,7 @@ pub const CONNECTIONS_PER_CORE_DEFAULT: usize = 1 << 20;
 /// Sockets of a core beyond those that may subscribe: whoever gets one is told that there is no room.
 pub const SOCKETS_TO_REFUSE_WITH: usize = 64;
 
-/// Descriptors kept free for everything that is not a subscriber.
+/// Descriptors kept free for everything that is not a subscriber, or a quarter of few.
 pub const DESCRIPTORS_RESERVED: usize = 1024;
 
 /// Most connections in the control runtime. Each holds up to 48 KiB of buffers, and one body of

@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fanfare::{DriverChoice, Server, limits};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
         .init();
     refuse_huge_pages();
+    raise_descriptor_limit();
     match run(&serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -90,6 +92,15 @@ fn main() -> ExitCode {
 fn refuse_huge_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "the heap may use huge pages");
+    }
+}
+
+/// A shell's usual limit is 1,024 descriptors where the system allows many more.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the descriptor limit stays");
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, SENDS_PER_SLICE},
     group::Groups,
+    rest::Rest,
     timers::Timers,
 };
 use crate::{
@@ -59,6 +60,7 @@ pub(super) struct Core<D> {
     pub(super) groups: Groups,
     pub(super) catch_up: CatchUp,
     pub(super) pass: Pass,
+    rest: Rest,
     /// Everything before it has been sent to every live connection.
     pub(super) position: Sequence,
     /// The head when the core was last notified: it works until it is there.
@@ -88,6 +90,8 @@ pub(super) struct AcceptRetry {
 pub(super) enum Turn {
     /// More: take the next turn at once.
     Busy,
+    /// Only a pass, which is put off until then; nobody needs to wake the core for it.
+    Resting(Instant),
     /// Nothing until something happens, or until then.
     Idle(Option<Instant>),
     /// The core has drained.
@@ -105,6 +109,7 @@ impl<D: Driver> Core<D> {
             connections: Sockets::new(),
             catch_up: CatchUp::default(),
             pass: Pass::default(),
+            rest: Rest::default(),
             position,
             wanted: position,
             segment: None,
@@ -126,6 +131,7 @@ impl<D: Driver> Core<D> {
             let timeout = match self.turn(now) {
                 Turn::Done => return Ok(()),
                 Turn::Busy => Some(Duration::ZERO),
+                Turn::Resting(until) => Some(until.saturating_duration_since(now)),
                 Turn::Idle(until) if context.reader.signal.park() => {
                     context.counters.parks.add(1);
                     until.map(|until| until.saturating_duration_since(now))
@@ -149,23 +155,26 @@ impl<D: Driver> Core<D> {
         self.catch_up(now);
         self.drain(now);
         self.context.reader.report_progress(self.progress(now));
-        self.next_turn()
+        self.next_turn(now)
     }
 
-    fn next_turn(&self) -> Turn {
+    fn next_turn(&self, now: Instant) -> Turn {
         if self.drain_until.is_some() && self.connections.len() == 0 {
             return Turn::Done;
         }
         let has_work = self.pass.end().is_some()
-            || self.position < self.wanted
+            || self.rest.needs_the_time()
             || self.catch_up.has_ready()
             || !self.events.is_empty()
             || !self.context.commands.is_empty();
-        if has_work {
-            return Turn::Busy;
-        }
         let soonest = [self.timers.next(), self.accept_retry.at, self.drain_until];
-        Turn::Idle(soonest.into_iter().flatten().min())
+        let soonest = soonest.into_iter().flatten().min();
+        match self.rest.until(now) {
+            _ if has_work => Turn::Busy,
+            _ if self.position >= self.wanted => Turn::Idle(soonest),
+            Some(rested) => Turn::Resting(soonest.map_or(rested, |soonest| soonest.min(rested))),
+            None => Turn::Busy,
+        }
     }
 
     fn take_events(&mut self, now: Instant) {
@@ -215,19 +224,21 @@ impl<D: Driver> Core<D> {
     }
 
     fn fan_out(&mut self, now: Instant) {
-        if self.pass.end().is_none() && !self.begin_pass() {
+        if self.pass.end().is_none() && !self.begin_pass(now) {
             return;
         }
         self.send_slice(now);
         if self.pass.is_over() {
+            self.rest.pass_ends(self.pass.frames_max());
             self.position = self.pass.end().expect("a pass is running");
             self.pass.finish();
             self.admit_caught_up();
         }
     }
 
-    fn begin_pass(&mut self) -> bool {
-        if self.position >= self.wanted {
+    fn begin_pass(&mut self, now: Instant) -> bool {
+        self.rest.look_at(now);
+        if self.position >= self.wanted || self.rest.until(now).is_some() {
             return false;
         }
         if self.groups.is_empty() {
@@ -244,6 +255,7 @@ impl<D: Driver> Core<D> {
         self.segment = Some(segment.clone());
         self.pass.plan(&mut self.groups, segment, self.position, self.wanted);
         self.context.counters.passes.add(1);
+        self.rest.pass_begins(now);
         true
     }
 

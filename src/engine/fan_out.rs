@@ -147,6 +147,11 @@ impl Pass {
         self.runs[run as usize].frames.len()
     }
 
+    /// Frames in the longest run.
+    pub(super) fn frames_max(&self) -> usize {
+        self.runs.iter().map(|run| run.frames.len()).max().unwrap_or(0)
+    }
+
     /// Where a connection is that took only `sent` bytes of its run, and how many frames those
     /// complete.
     pub(super) fn cursor_after(&self, run: u32, mut sent: usize) -> (Cursor, usize) {

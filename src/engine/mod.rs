@@ -14,6 +14,7 @@ mod fan_out;
 mod group;
 mod intake;
 mod listener;
+mod rest;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -301,7 +301,10 @@ fn sockets_max(driver: DriverKind, cores: usize, connections_max: usize) -> usiz
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
     let limit = match driver {
         DriverKind::Uring => descriptors,
-        DriverKind::Epoll => descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / cores,
+        DriverKind::Epoll => {
+            let reserved = limits::DESCRIPTORS_RESERVED.min(descriptors / 4);
+            (descriptors - reserved) / cores
+        }
     };
     limit.min(connections_max.saturating_add(limits::SOCKETS_TO_REFUSE_WITH)).max(1)
 }
