@@ -9,10 +9,12 @@ use std::thread;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::harness::{Driver, Publisher, Server, Subscriber, alone, skip};
+use crate::harness::{Driver, Options, Publisher, Server, Subscriber, alone, skip};
 
 both_drivers!(
     ten_thousand_subscribers_get_every_message,
+    the_usual_soft_file_limit_is_not_the_limit,
+    too_many_subscribers_are_told_so_and_harm_nobody,
     half_of_the_subscribers_killed_during_a_broadcast_leave_the_rest_whole,
 );
 
@@ -52,6 +54,46 @@ fn ten_thousand_subscribers_get_every_message(driver: Driver) {
     }
     drop(subscribers);
     server.await_subscribers("crowd", 0);
+}
+
+fn the_usual_soft_file_limit_is_not_the_limit(driver: Driver) {
+    const SUBSCRIBERS: usize = 2_000;
+    let _turn = alone();
+    // What a shell gives on most machines; what is allowed beyond it is for the asking.
+    let server = Options::new(driver).ulimit("-S -n 1024").start();
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    if files < 2 * SUBSCRIBERS as u64 {
+        return skip(&format!("2,000 subscribers need more than the {files} files allowed here"));
+    }
+    let sent: Vec<_> = (0..SUBSCRIBERS).map(|_| Subscriber::send(&server, &["many"])).collect();
+    let mut subscribers: Vec<_> = sent.into_iter().map(|sent| sent.accepted()).collect();
+    assert_eq!(server.publish(&["many"], "to all").subscribers, SUBSCRIBERS as u64);
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next().data(), "to all");
+    }
+}
+
+fn too_many_subscribers_are_told_so_and_harm_nobody(driver: Driver) {
+    const ATTEMPTS: usize = 1_000;
+    let server = Options::new(driver).ulimit("-n 512").start();
+    let mut publisher = Publisher::open(&server);
+    publisher.text(&["full"], "its connection is handed over while there is room");
+    let mut subscribers = Vec::new();
+    for _ in 0..ATTEMPTS {
+        match Subscriber::send(&server, &["full"]).answered() {
+            Ok(subscriber) => subscribers.push(subscriber),
+            Err(refusal) => assert_eq!(refusal.status, 503),
+        }
+    }
+    assert!(subscribers.len() >= 100, "{} of 512 files are of use", subscribers.len());
+    let receipt = publisher.text(&["full"], "to all who are in");
+    assert_eq!(receipt.subscribers, subscribers.len() as u64);
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next().data(), "to all who are in");
+    }
+    drop(subscribers);
+    server.await_subscribers("full", 0);
+    Subscriber::open(&server, &["full"]);
 }
 
 fn half_of_the_subscribers_killed_during_a_broadcast_leave_the_rest_whole(driver: Driver) {

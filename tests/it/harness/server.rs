@@ -29,12 +29,13 @@ pub(crate) struct Options {
     driver: Driver,
     listen: String,
     history_bytes: Option<&'static str>,
+    ulimit: Option<&'static str>,
 }
 
 impl Options {
     /// A server on a free port of the loopback.
     pub(crate) fn new(driver: Driver) -> Self {
-        Self { driver, listen: "127.0.0.1:0".to_owned(), history_bytes: None }
+        Self { driver, listen: "127.0.0.1:0".to_owned(), history_bytes: None, ulimit: None }
     }
 
     /// Keeps that much history, in the notation of `--history-bytes`.
@@ -49,9 +50,23 @@ impl Options {
         self
     }
 
+    /// Starts it under a limit of the shell, given as the arguments of `ulimit`.
+    pub(crate) fn ulimit(mut self, limit: &'static str) -> Self {
+        self.ulimit = Some(limit);
+        self
+    }
+
     /// The command that starts such a server.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.ulimit {
+            None => Command::new(binary()),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
+                shell.arg(binary());
+                shell
+            }
+        };
         command.args(["serve", "--listen", &self.listen, "--cores", CORES]);
         command.args(["--driver", self.driver.name()]);
         command.args(self.history_bytes.into_iter().flat_map(|bytes| ["--history-bytes", bytes]));

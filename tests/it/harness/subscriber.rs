@@ -193,13 +193,20 @@ pub(crate) struct Pending(Connection);
 impl Pending {
     /// Waits for the head, which must accept it.
     pub(crate) fn accepted(self) -> Subscriber {
+        self.answered().unwrap_or_else(|refusal| panic!("a subscription is refused: {refusal:?}"))
+    }
+
+    /// Waits for the head, which may also refuse it.
+    pub(crate) fn answered(self) -> Result<Subscriber, Response> {
         let Self(mut connection) = self;
         let head = connection.head();
-        assert_eq!(head.status, 200, "a subscription is accepted");
-        let mut subscriber =
-            Subscriber { connection, head, stream: Vec::new(), events: VecDeque::new(), end: None };
+        if head.status != 200 {
+            return Err(head);
+        }
+        let (stream, events) = (Vec::new(), VecDeque::new());
+        let mut subscriber = Subscriber { connection, head, stream, events, end: None };
         subscriber.decode();
-        subscriber
+        Ok(subscriber)
     }
 }
 
