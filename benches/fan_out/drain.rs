@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rustix::{
@@ -17,6 +18,9 @@ use rustix::{
 /// CPU of the senders, and of the drains.
 pub(super) const SENDER_CPU: usize = 0;
 const DRAIN_CPU: usize = 1;
+
+/// Longer than a core rests.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Counts the bytes that a drain has read.
 #[derive(Clone)]
@@ -34,11 +38,13 @@ pub(super) fn drain(sockets: Vec<TcpStream>) -> Drained {
 }
 
 impl Drained {
-    /// Waits until so many bytes have been read in all, from the first.
+    /// Waits until so many bytes have been read in all, from the first, and then for a while: a
+    /// core rests between passes and its CPU goes cold, so everybody's does.
     pub(super) fn wait_for(&self, bytes: u64) {
         while self.0.load(Ordering::Relaxed) < bytes {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_micros(200));
         }
+        std::thread::sleep(PAUSE);
     }
 
     /// Bytes read so far.

@@ -98,7 +98,7 @@ impl Contender for Engine {
             self.provider.publish_batch(&batch).expect("the messages are valid");
             wanted += (events * self.subscribers) as u64;
             while self.deliveries() < wanted {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_micros(200));
             }
             self.drained.wait_for(before + (events * self.subscribers) as u64);
         }

@@ -4,7 +4,7 @@
 //!
 //! Each contender has the same number of loopback connections, which a thread on another CPU drains,
 //! and sends the same frames round by round: every subscriber gets the round's bytes before the next
-//! round begins. Counted is the CPU time of the sending thread. Contenders take turns; a row is the
+//! round begins, after a pause of 5 ms. Counted is the CPU time of the sending thread. Contenders take turns; a row is the
 //! median over the repeats, with the spread, and its ratio to the plain `send(2)` loop.
 
 mod drain;
