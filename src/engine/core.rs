@@ -20,8 +20,8 @@ use super::{
     connection::{Connection, EndReason},
     counters::CoreCounters,
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
-    fan_out::{Pass, SENDS_PER_SLICE},
-    group::Groups,
+    fan_out::{Pass, Slice},
+    group::{Group, GroupId, Groups},
     rest::Rest,
     timers::Timers,
 };
@@ -75,7 +75,7 @@ pub(super) struct Core<D> {
     /// What has happened and is not looked at yet; a socket has at most one of each kind here.
     events: VecDeque<Event>,
     sent: Vec<Sent>,
-    runs: Vec<u32>,
+    slice: Slice,
 }
 
 /// When to try accepting again after it failed.
@@ -119,7 +119,7 @@ impl<D: Driver> Core<D> {
             buffer: vec![0; limits::HEAD_BYTES_MAX],
             events: VecDeque::new(),
             sent: Vec::new(),
-            runs: Vec::new(),
+            slice: Slice::default(),
         }
     }
 
@@ -261,9 +261,8 @@ impl<D: Driver> Core<D> {
 
     /// The Log has overtaken the core: ends the members that lost something, and goes on.
     fn skip_retired(&mut self) {
-        let lost = |group: &&super::group::Group| {
-            group.topics.iter().any(|topic| topic.retired_below() > self.position)
-        };
+        let lost =
+            |group: &&Group| group.topics.iter().any(|topic| topic.retired_below() > self.position);
         let losers: Vec<Socket> =
             self.groups.iter().filter(lost).flat_map(|group| group.live().to_vec()).collect();
         for socket in losers {
@@ -275,17 +274,17 @@ impl<D: Driver> Core<D> {
 
     fn send_slice(&mut self, now: Instant) {
         let mut pass = std::mem::take(&mut self.pass);
-        let mut runs = std::mem::take(&mut self.runs);
+        let mut slice = std::mem::take(&mut self.slice);
         let mut sent = std::mem::take(&mut self.sent);
-        let mut sends: Vec<Send<'_>> = Vec::with_capacity(SENDS_PER_SLICE);
         let connections = &self.connections;
         let is_live = |socket| matches!(connections.get(socket), Some(Connection::Live { .. }));
-        let looked_at = pass.slice(is_live, &mut sends, &mut runs);
+        pass.choose(is_live, &mut slice);
+        let sends: Vec<Send<'_>> = pass.sends(&slice).map(|(send, _)| send).collect();
         self.driver.send(&sends, &mut sent);
         self.context.counters.sends.add(sends.len());
 
         let (mut bytes, mut deliveries) = (0, 0);
-        for ((send, &run), &outcome) in sends.iter().zip(&runs).zip(&sent) {
+        for ((send, run), outcome) in pass.sends(&slice).zip(sent.drain(..)) {
             match outcome {
                 Sent::Bytes(count) if count == send.bytes.len() => {
                     bytes += count;
@@ -302,11 +301,8 @@ impl<D: Driver> Core<D> {
         }
         self.context.counters.bytes_sent.add(bytes);
         self.context.counters.deliveries.add(deliveries);
-        drop(sends);
-        pass.advance(looked_at);
-        runs.clear();
-        sent.clear();
-        (self.pass, self.runs, self.sent) = (pass, runs, sent);
+        pass.advance(&slice);
+        (self.pass, self.slice, self.sent) = (pass, slice, sent);
     }
 
     /// Sends to one socket without waiting.
@@ -352,7 +348,7 @@ impl<D: Driver> Core<D> {
         Some(connection)
     }
 
-    fn unsubscribe(&mut self, group: super::group::GroupId) {
+    fn unsubscribe(&mut self, group: GroupId) {
         for topic in &self.groups.get(group).topics {
             self.context.provider.leave(topic);
         }
@@ -362,7 +358,7 @@ impl<D: Driver> Core<D> {
     }
 
     /// Takes a live member out of its group's list, and tells the one that moves into its place.
-    pub(super) fn remove_live(&mut self, group: super::group::GroupId, member: u32) {
+    pub(super) fn remove_live(&mut self, group: GroupId, member: u32) {
         if let Some(moved) = self.groups.remove_live(group, member)
             && let Some(Connection::Live { member: place, .. }) = self.connections.get_mut(moved)
         {

@@ -3,7 +3,7 @@
 //! A pass is planned at once and sent in slices, between which the core accepts, receives and
 //! catches up. Its plan names sockets by generation, so members that end, or fall behind, while it
 //! runs are simply skipped. Frames of one group that lie side by side are sent from where they are;
-//! others are gathered once per group.
+//! others are gathered, slice by slice, once for all of the group's sends in it.
 
 use std::ops::Range;
 
@@ -19,8 +19,15 @@ const FRAMES_MAX: usize = 4096;
 /// Bytes of a batch: what one send offers the kernel at most.
 const BYTES_MAX: usize = 256 * 1024;
 
+/// Frames wanted by groups in a batch, counted once for each group (4 B each): where every connection
+/// is a group of its own, a busy topic that all of them share makes the batch shorter.
+const WANTED_MAX: usize = 1 << 20;
+
+/// Gathered bytes beyond which a slice is ended early.
+const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Sends between two looks at everything else: one slice holds the core for 1.3 to 2.5 ms.
-pub(super) const SENDS_PER_SLICE: usize = 256;
+const SENDS_PER_SLICE: usize = 256;
 
 /// The pass that is being sent.
 #[derive(Debug, Default)]
@@ -33,7 +40,6 @@ pub(super) struct Pass {
     runs: Vec<Run>,
     /// Offsets of the runs' frames from `first`, one run after the other.
     frames: Vec<u32>,
-    gathered: Vec<u8>,
     plan: Vec<Planned>,
     next: usize,
     dirty: Vec<GroupId>,
@@ -45,16 +51,24 @@ pub(super) struct Pass {
 #[derive(Clone, Debug)]
 struct Run {
     framing: Framing,
-    bytes: RunBytes,
     frames: Range<usize>,
 }
 
+/// Where a run's bytes are.
 #[derive(Clone, Debug)]
 enum RunBytes {
-    /// Where it lies in the segment.
+    /// Side by side in the segment.
     Segment(Range<usize>),
-    /// Where it lies in `gathered`.
+    /// In `gathered`.
     Gathered(Range<usize>),
+}
+
+/// The sends of one slice.
+#[derive(Debug, Default)]
+pub(super) struct Slice {
+    sends: Vec<(Socket, u32, RunBytes)>,
+    gathered: Vec<u8>,
+    looked_at: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,19 +92,19 @@ impl Pass {
         wanted: Sequence,
     ) {
         self.first = from.number();
-        let mut bytes = 0;
+        let (mut bytes, mut marked) = (0, 0);
         let mut end = from;
         for frame in segment.frames(from..wanted).take(FRAMES_MAX) {
-            if bytes >= BYTES_MAX {
+            if bytes >= BYTES_MAX || marked >= WANTED_MAX {
                 break;
             }
             bytes += frame.range().len();
             end = frame.sequence().plus(1);
-            self.mark(groups, &frame);
+            marked += self.mark(groups, &frame);
         }
         self.end = Some(end);
         for index in 0..self.dirty.len() {
-            self.plan_group(groups, &segment, self.dirty[index]);
+            self.plan_group(groups, self.dirty[index]);
         }
         self.dirty.clear();
         self.segment = Some(segment);
@@ -99,31 +113,45 @@ impl Pass {
         self.plan.rotate_left(self.rotation % len);
     }
 
-    /// Puts the next slice's sends into `sends`, of sockets that are live, and with each its run.
-    /// [`advance`](Self::advance) by what this returns once they are made.
-    pub(super) fn slice<'p>(
-        &'p self,
-        is_live: impl Fn(Socket) -> bool,
-        sends: &mut Vec<Send<'p>>,
-        runs: &mut Vec<u32>,
-    ) -> usize {
-        let mut looked_at = 0;
+    /// Chooses the next slice's sends, to sockets that are live. [`advance`](Self::advance) by it
+    /// once they are made.
+    pub(super) fn choose(&self, is_live: impl Fn(Socket) -> bool, slice: &mut Slice) {
+        slice.sends.clear();
+        slice.gathered.clear();
+        slice.looked_at = 0;
         for planned in &self.plan[self.next..] {
-            if sends.len() == SENDS_PER_SLICE {
+            let is_full = slice.sends.len() == SENDS_PER_SLICE;
+            if is_full || slice.gathered.len() >= GATHERED_BYTES_MAX {
                 break;
             }
-            looked_at += 1;
+            slice.looked_at += 1;
             if is_live(planned.socket) {
-                sends.push(Send { socket: planned.socket, bytes: self.bytes(planned.run) });
-                runs.push(planned.run);
+                let bytes = match slice.sends.last() {
+                    Some((_, run, bytes)) if *run == planned.run => bytes.clone(),
+                    _ => self.find_bytes(planned.run, &mut slice.gathered),
+                };
+                slice.sends.push((planned.socket, planned.run, bytes));
             }
         }
-        looked_at
     }
 
-    /// Says that the next `count` planned sends are done with.
-    pub(super) fn advance(&mut self, count: usize) {
-        self.next += count;
+    /// The sends of a slice, each with its run.
+    pub(super) fn sends<'p>(&'p self, slice: &'p Slice) -> impl Iterator<Item = (Send<'p>, u32)> {
+        let segment = self.segment.as_ref();
+        slice.sends.iter().map(move |(socket, run, bytes)| {
+            let bytes = match bytes {
+                RunBytes::Segment(range) => {
+                    segment.expect("a pass is running").bytes(range.clone())
+                }
+                RunBytes::Gathered(range) => &slice.gathered[range.clone()],
+            };
+            (Send { socket: *socket, bytes }, *run)
+        })
+    }
+
+    /// Says that a slice is done with.
+    pub(super) fn advance(&mut self, slice: &Slice) {
+        self.next += slice.looked_at;
     }
 
     /// Whether every planned send has been made.
@@ -137,7 +165,6 @@ impl Pass {
         self.end = None;
         self.runs.clear();
         self.frames.clear();
-        self.gathered.clear();
         self.plan.clear();
         self.next = 0;
     }
@@ -156,21 +183,21 @@ impl Pass {
     /// complete.
     pub(super) fn cursor_after(&self, run: u32, mut sent: usize) -> (Cursor, usize) {
         let run = &self.runs[run as usize];
-        let segment = self.segment.as_ref().expect("a pass is running");
         for (complete, &offset) in self.frames[run.frames.clone()].iter().enumerate() {
-            let sequence = Sequence::new(self.first).plus(offset as usize);
-            let frame = segment.frame(sequence).expect("planned from this segment");
+            let frame = self.frame(offset);
             let len = framed(&frame, run.framing).len();
             if sent < len {
-                return (Cursor { sequence, offset: sent }, complete);
+                return (Cursor { sequence: frame.sequence(), offset: sent }, complete);
             }
             sent -= len;
         }
         (Cursor::at(self.end.expect("a pass is running")), run.frames.len())
     }
 
-    fn mark(&mut self, groups: &mut Groups, frame: &Frame<'_>) {
+    /// Marks a frame for the groups that want it, and says how many do.
+    fn mark(&mut self, groups: &mut Groups, frame: &Frame<'_>) -> usize {
         let offset = (frame.sequence().number() - self.first) as u32;
+        let mut marked = 0;
         for topic in frame.topics() {
             for nth in 0..groups.of_topic(topic.id()).len() {
                 let id = groups.of_topic(topic.id())[nth];
@@ -182,46 +209,42 @@ impl Pass {
                     self.dirty.push(id);
                 }
                 group.pending.push(offset);
+                marked += 1;
             }
         }
+        marked
     }
 
-    fn plan_group(&mut self, groups: &mut Groups, segment: &Segment, id: GroupId) {
+    fn plan_group(&mut self, groups: &mut Groups, id: GroupId) {
         let group = groups.get_mut(id);
         let frames = self.frames.len()..self.frames.len() + group.pending.len();
         self.frames.append(&mut group.pending);
-        let framing = group.framing;
-        let bytes = self.run_bytes(segment, frames.clone(), framing);
         let run = self.runs.len() as u32;
-        self.runs.push(Run { framing, bytes, frames });
+        self.runs.push(Run { framing: group.framing, frames });
         self.plan.extend(group.live().iter().map(|&socket| Planned { socket, run }));
     }
 
-    fn run_bytes(&mut self, segment: &Segment, frames: Range<usize>, framing: Framing) -> RunBytes {
-        let offsets = &self.frames[frames];
-        let frame = |offset: u32| {
-            let sequence = Sequence::new(self.first).plus(offset as usize);
-            segment.frame(sequence).expect("planned from this segment")
-        };
+    /// Where a run's bytes are, after gathering them if they don't lie side by side.
+    fn find_bytes(&self, run: u32, gathered: &mut Vec<u8>) -> RunBytes {
+        let run = &self.runs[run as usize];
+        let offsets = &self.frames[run.frames.clone()];
         let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
         let is_dense = (last - first) as usize + 1 == offsets.len();
-        if is_dense && framing == Framing::Chunked {
-            return RunBytes::Segment(frame(first).range().start..frame(last).range().end);
+        if is_dense && run.framing == Framing::Chunked {
+            let (first, last) = (self.frame(first), self.frame(last));
+            return RunBytes::Segment(first.range().start..last.range().end);
         }
-        let start = self.gathered.len();
+        let start = gathered.len();
         for &offset in offsets {
-            self.gathered.extend_from_slice(framed(&frame(offset), framing));
+            gathered.extend_from_slice(framed(&self.frame(offset), run.framing));
         }
-        RunBytes::Gathered(start..self.gathered.len())
+        RunBytes::Gathered(start..gathered.len())
     }
 
-    fn bytes(&self, run: u32) -> &[u8] {
-        match &self.runs[run as usize].bytes {
-            RunBytes::Segment(range) => {
-                self.segment.as_ref().expect("a pass is running").bytes(range.clone())
-            }
-            RunBytes::Gathered(range) => &self.gathered[range.clone()],
-        }
+    fn frame(&self, offset: u32) -> Frame<'_> {
+        let segment = self.segment.as_ref().expect("a pass is running");
+        let sequence = Sequence::new(self.first).plus(offset as usize);
+        segment.frame(sequence).expect("planned from this segment")
     }
 }
 

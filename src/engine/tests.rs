@@ -109,6 +109,25 @@ fn every_subscriber_gets_its_topics_once_and_in_order() {
 }
 
 #[test]
+fn subscribers_with_a_topic_of_their_own_and_one_that_all_share_get_just_these() {
+    on_both_drivers(|running| {
+        let address = running.engine.local_addr();
+        let mut sockets: Vec<_> =
+            (0..60).map(|own| get(address, &format!("/own-{own}/all"), "")).collect();
+        for n in 0..1200 {
+            let topic = if n % 3 == 0 { "all".to_owned() } else { format!("own-{}", n % 60) };
+            running.provider.publish(&Message::new(n.to_string()), &[topic]).unwrap();
+        }
+        running.provider.publish(&Message::new("end"), &["all"]).unwrap();
+        for (own, socket) in sockets.iter_mut().enumerate() {
+            let wanted = (0..1200).filter(|n| n % 3 == 0 || n % 60 == own).map(|n| n.to_string());
+            let expected: Vec<_> = wanted.chain(["end".to_owned()]).collect();
+            assert_eq!(data_until(socket, "end"), expected);
+        }
+    });
+}
+
+#[test]
 fn what_was_published_while_nobody_listened_is_replayed() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();
