@@ -90,7 +90,8 @@ impl<D: Driver> Core<D> {
             prelude,
             pace: Pace::Ready,
             progress_at: now,
-            stall_queued: false,
+            // That of its head, which is due before it could have stalled.
+            has_timer: true,
             place: self.add_lagging(socket),
         };
         *self.connections.get_mut(socket).expect("it was read") =
@@ -100,7 +101,8 @@ impl<D: Driver> Core<D> {
 
     /// A live connection had no room for all of its run.
     pub(super) fn fall_behind(&mut self, socket: Socket, cursor: Cursor, now: Instant) {
-        let Some(&Connection::Live { group, member }) = self.connections.get(socket) else {
+        let Some(&Connection::Live { group, member, has_timer }) = self.connections.get(socket)
+        else {
             return;
         };
         self.remove_live(group, member);
@@ -110,7 +112,7 @@ impl<D: Driver> Core<D> {
             prelude: Vec::new(),
             pace: Pace::Blocked,
             progress_at: now,
-            stall_queued: false,
+            has_timer,
             place: self.add_lagging(socket),
         };
         *self.connections.get_mut(socket).expect("it was live") =
@@ -159,10 +161,10 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// A stall deadline is due.
+    /// Its timer is due.
     pub(super) fn check_stall(&mut self, socket: Socket, now: Instant) {
         let Some(lagging) = self.lagging(socket) else { return };
-        lagging.stall_queued = false;
+        lagging.has_timer = false;
         if lagging.pace != Pace::Blocked {
             return;
         }
@@ -265,16 +267,16 @@ impl<D: Driver> Core<D> {
     fn block(&mut self, socket: Socket) {
         let Some(lagging) = self.lagging(socket) else { return };
         lagging.pace = Pace::Blocked;
-        let queued = lagging.stall_queued;
+        let has_timer = lagging.has_timer;
         self.driver.watch(socket, Watch::Writable);
-        if !queued {
+        if !has_timer {
             self.queue_stall(socket);
         }
     }
 
     fn queue_stall(&mut self, socket: Socket) {
         let Some(lagging) = self.lagging(socket) else { return };
-        lagging.stall_queued = true;
+        lagging.has_timer = true;
         let at = lagging.progress_at + limits::WRITE_STALL_DEADLINE;
         self.timers.add(at, socket);
     }
@@ -294,11 +296,11 @@ impl<D: Driver> Core<D> {
 
     fn become_live(&mut self, socket: Socket) {
         let Some(lagging) = self.lagging(socket) else { return };
-        let (group, place) = (lagging.group, lagging.place);
+        let (group, place, has_timer) = (lagging.group, lagging.place, lagging.has_timer);
         self.remove_lagging(place);
         let member = self.groups.add_live(group, socket);
         if let Some(connection) = self.connections.get_mut(socket) {
-            *connection = Connection::Live { group, member };
+            *connection = Connection::Live { group, member, has_timer };
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Connection {
         group: GroupId,
         /// Its place among the group's live members.
         member: u32,
+        /// Whether a timer of its is queued, from when it was reading or lagging.
+        has_timer: bool,
     },
     /// It has a cursor of its own and catches up.
     Lagging(Box<Lagging>),
@@ -41,8 +43,8 @@ pub(super) struct Lagging {
     pub(super) pace: Pace,
     /// When it last took a byte.
     pub(super) progress_at: Instant,
-    /// Whether a stall deadline is queued for it.
-    pub(super) stall_queued: bool,
+    /// Whether a timer of its is queued. It has one at most: one that is due early is put off.
+    pub(super) has_timer: bool,
     /// Its place among the core's lagging connections.
     pub(super) place: u32,
 }

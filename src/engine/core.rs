@@ -158,6 +158,12 @@ impl<D: Driver> Core<D> {
         self.next_turn(now)
     }
 
+    /// Tells what has happened, as a wait does.
+    #[cfg(test)]
+    pub(super) fn happen(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
     fn next_turn(&self, now: Instant) -> Turn {
         if self.drain_until.is_some() && self.connections.len() == 0 {
             return Turn::Done;
@@ -209,11 +215,12 @@ impl<D: Driver> Core<D> {
             self.driver.accept();
         }
         while let Some(socket) = self.timers.pop_due(now) {
-            match self.connections.get(socket) {
+            match self.connections.get_mut(socket) {
                 Some(Connection::Reading(_)) => self.end(socket, EndReason::HeadDeadline),
                 Some(Connection::Refused { .. }) => self.end(socket, EndReason::Refused),
                 Some(Connection::Lagging(_)) => self.check_stall(socket, now),
-                Some(Connection::Live { .. }) | None => {}
+                Some(Connection::Live { has_timer, .. }) => *has_timer = false,
+                None => {}
             }
         }
     }
@@ -335,7 +342,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn forget(&mut self, socket: Socket) -> Option<Connection> {
         let connection = self.connections.close(socket)?;
         match &connection {
-            Connection::Live { group, member } => {
+            Connection::Live { group, member, .. } => {
                 self.remove_live(*group, *member);
                 self.unsubscribe(*group);
             }

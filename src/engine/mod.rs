@@ -15,6 +15,8 @@ mod group;
 mod intake;
 mod listener;
 mod rest;
+#[cfg(test)]
+mod scripted_tests;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,11 @@ impl Timers {
         self.0.push(Reverse((at, socket.slot, socket.generation)));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.peek().map(|Reverse((at, ..))| *at)
     }
