@@ -74,6 +74,12 @@ pub const ACCEPT_RETRY_MAX: Duration = Duration::from_secs(1);
 /// Most bytes thrown away of a peer that goes on sending after it was refused.
 pub const DISCARDED_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes read on of a body that was refused, so that its sender gets to see why.
+pub const BODY_DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
+/// A refused body that pauses this long is read no further.
+pub const BODY_DISCARD_DEADLINE: Duration = Duration::from_millis(100);
+
 /// A refused peer has this long to read why, and end.
 pub const REFUSED_DEADLINE: Duration = Duration::from_secs(2);
 

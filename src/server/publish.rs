@@ -321,15 +321,13 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Fault> {
 /// closing a socket with unread bytes resets the connection and may overtake the reply.
 async fn discard(body: &mut Body) {
     let mut discarded = 0;
-    while discarded < DISCARD_BYTES_MAX
-        && let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_DEADLINE, body.frame()).await
+    while discarded < limits::BODY_DISCARDED_BYTES_MAX
+        && let Ok(Some(Ok(frame))) =
+            tokio::time::timeout(limits::BODY_DISCARD_DEADLINE, body.frame()).await
     {
         discarded += frame.data_ref().map_or(1, Bytes::len);
     }
 }
-
-const DISCARD_BYTES_MAX: usize = 4 * limits::BODY_BYTES_MAX;
-const DISCARD_DEADLINE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;
