@@ -38,6 +38,12 @@ pub const EVENT_ID_BYTES_MAX: usize = 128;
 /// Most bytes of an event type.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 
+/// Default most bytes of one line of a stream that a client reads: held once, while it arrives.
+pub const STREAM_LINE_BYTES_MAX_DEFAULT: usize = 16 * 1024 * 1024;
+
+/// Default most bytes of one event of a stream that a client reads: held once, until it is taken.
+pub const STREAM_EVENT_BYTES_MAX_DEFAULT: usize = 16 * 1024 * 1024;
+
 /// A connection that takes no byte for this long while it is owed some is cut.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 

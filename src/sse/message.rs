@@ -4,10 +4,35 @@
 //! `data` and comment lines are split and framed as they are appended, and encoding is then an exact
 //! length, known before the first byte, and a handful of copies. It does not allocate.
 
-use std::num::NonZeroU64;
-use std::time::Duration;
+use std::{fmt, num::NonZeroU64, time::Duration};
 
-use super::field::{EventId, EventType, Field, check};
+use super::{
+    field::{EventId, EventType, Field, check},
+    line::split_line,
+};
+
+mod json;
+mod parse;
+
+pub use parse::MessageError;
+
+/// A line of a [`Message`] that is its content. There is no line end in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'m> {
+    /// Text that clients get.
+    Data(&'m str),
+    /// Text that clients ignore.
+    Comment(&'m str),
+}
+
+impl<'m> Line<'m> {
+    /// The text, whatever it is for.
+    pub fn text(self) -> &'m str {
+        match self {
+            Self::Data(text) | Self::Comment(text) => text,
+        }
+    }
+}
 
 /// What is published: data, comments, and optionally an id, a type and a reconnection time.
 ///
@@ -16,6 +41,8 @@ use super::field::{EventId, EventType, Field, check};
 /// `data` lines, and the empty text makes one empty line.
 ///
 /// Topics are no part of a message: they are named where it is published.
+///
+/// [`Display`](fmt::Display) writes it as it goes over the wire, and [`FromStr`](std::str::FromStr) reads that back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -124,6 +151,22 @@ impl Message {
         self.retry_millis.map(|millis| Duration::from_millis(millis.get()))
     }
 
+    /// The data and comment lines, in the order they were appended.
+    ///
+    /// ```
+    /// use fanfare::sse::{Line, Message};
+    ///
+    /// let message = Message::new("a\nb").comment("c");
+    /// let lines = [Line::Data("a"), Line::Data("b"), Line::Comment("c")];
+    /// assert!(message.lines().eq(lines));
+    /// ```
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.lines.split_terminator(END).map(|line| match line.strip_prefix(DATA) {
+            Some(text) => Line::Data(text),
+            None => Line::Comment(line.strip_prefix(COMMENT).unwrap_or_default()),
+        })
+    }
+
     /// Whether nothing is set, so that the message encodes to no bytes.
     pub fn is_empty(&self) -> bool {
         let Self { id, event, retry_millis, lines } = self;
@@ -192,6 +235,13 @@ impl Message {
     }
 }
 
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.to_bytes();
+        f.write_str(str::from_utf8(&bytes).expect("every part of a message is text"))
+    }
+}
+
 const ID: &str = "id: ";
 const EVENT: &str = "event: ";
 const RETRY: &str = "retry: ";
@@ -231,10 +281,9 @@ fn decimal(n: NonZeroU64, buffer: &mut [u8; DECIMAL_LEN_MAX]) -> &[u8] {
 fn append_lines(lines: &mut String, name: &str, mut text: &str) {
     // Enough for one line, the common case; more lines grow the string by doubling.
     lines.reserve(line_len(name, text.len()));
-    while let Some(end) = find_line_end(text.as_bytes()) {
-        append_line(lines, name, &text[..end]);
-        let line_end = if text[end..].starts_with("\r\n") { 2 } else { 1 };
-        text = &text[end + line_end..];
+    while let Some((line, rest)) = split_line(text) {
+        append_line(lines, name, line);
+        text = rest;
     }
     append_line(lines, name, text);
 }
@@ -243,22 +292,6 @@ fn append_line(lines: &mut String, name: &str, text: &str) {
     lines.push_str(name);
     lines.push_str(text);
     lines.push_str(END);
-}
-
-/// Where the first CR or LF is.
-///
-/// Blocks without one are passed over by a fold that does not stop early, which the compiler turns
-/// into vector instructions; only the block with the line end, or the tail, is looked at bytewise.
-fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let clear = blocks
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |found, byte| found | is_end(byte)))
-        .count();
-    let start = clear * BLOCK;
-    bytes[start..].iter().position(is_end).map(|offset| start + offset)
 }
 
 #[cfg(test)]
@@ -373,17 +406,5 @@ mod tests {
         assert_ne!(first, second);
         assert_bytes(&first, "data: a\n\n");
         assert_bytes(&second, "data: a\ndata: b\n\n");
-    }
-
-    #[test]
-    fn a_line_end_is_found_at_every_offset() {
-        for len in 0..100 {
-            let mut bytes = vec![b'x'; len];
-            assert_eq!(find_line_end(&bytes), None);
-            for at in (0..len).rev() {
-                bytes[at] = if at % 2 == 0 { b'\r' } else { b'\n' };
-                assert_eq!(find_line_end(&bytes), Some(at));
-            }
-        }
     }
 }
