@@ -18,12 +18,15 @@
 //!   serve a [`provider::Subscription`].
 //! - [`engine`]: how bytes move: cores and their drivers. It knows no path and no token.
 //! - [`server`]: what is accepted: the HTTP surface, and [`Server`], which puts the parts together.
+//! - [`client`]: the other end: one logical stream over as many connections as it takes.
 //! - [`limits`]: every bound, with what it costs.
 //!
 //! ARCHITECTURE.md in the repository tells a message's life and numbers the invariants.
 
 mod sync;
 
+#[cfg(all(feature = "client", not(fanfare_loom)))]
+pub mod client;
 #[cfg(not(fanfare_loom))]
 pub mod engine;
 #[cfg(not(fanfare_loom))]
@@ -37,11 +40,13 @@ pub mod server;
 #[cfg(not(fanfare_loom))]
 pub mod sse;
 
+#[cfg(all(feature = "client", not(fanfare_loom)))]
+pub use self::client::{Client, Connection};
 #[cfg(not(fanfare_loom))]
 pub use self::{
     engine::DriverChoice,
     log::LogOptions,
     provider::{LocalProvider, PublishError, Publisher, Receipt},
     server::{Server, ServerBuilder, StartError},
-    sse::{EventId, EventType, Message},
+    sse::{Event, EventId, EventType, Message},
 };

@@ -130,5 +130,36 @@ pub const SEGMENT_BYTES_MIN: usize = 2 * BODY_BYTES_MAX;
 /// Largest segment: retention works by whole segments, so this is also its grain.
 pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// Default time a client gives a server to answer, from connecting to the end of the response head,
+/// redirects included. A server that drips its head holds one connection for so long. The head
+/// itself has no bound of ours: hyper takes 100 headers and some 400 KiB over HTTP/1, 16 KiB over
+/// HTTP/2.
+pub const CLIENT_RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A client's connection that stayed open this long has proved itself, without an event too: its
+/// backoff begins anew. A server that keeps each connection a little longer is asked that often.
+pub const CLIENT_PROVEN_AFTER: Duration = Duration::from_secs(5);
+
+/// Longest time between two requests of a client, whatever a server's `retry` or `Retry-After` or
+/// the client's own growth asks for; jitter on a server's `retry` comes on top.
+pub const RECONNECTION_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a reconnection time of zero grows from when connections fail one after the other, so that
+/// no server can make a client ask in a busy loop.
+pub const RECONNECTION_TIME_GROWTH_MIN: Duration = Duration::from_millis(1);
+
+/// Most redirects a client follows for one request.
+pub const REDIRECTS_MAX: usize = 10;
+
+/// Most bytes a client reads in one poll before it lets other tasks run.
+pub const CLIENT_POLL_BYTES_MAX: usize = 256 * 1024;
+
+/// A stream that seems idle is looked at once more after this long: what the runtime was too busy to
+/// read is then there.
+pub const CLIENT_IDLE_GRACE: Duration = Duration::from_millis(10);
+
+/// Buffer a blocking reader reads into.
+pub const BLOCKING_READ_BYTES: usize = 16 * 1024;
+
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MAX);
 const _: () = assert!(CONTROL_SUBSCRIPTIONS_MAX < CONTROL_CONNECTIONS_MAX);
