@@ -9,8 +9,8 @@ import { createInterface } from 'node:readline'
 /** How long anything may take, far more than it needs. */
 export const patience = 60_000
 
-/** The server under test. */
-export const url = new URL(process.argv[2])
+/** The server under test, of a script that gets one. */
+export const url = process.argv[2] && new URL(process.argv[2])
 
 /** Waits until `ask` gives something true, and returns that. */
 export async function eventually(what, ask) {

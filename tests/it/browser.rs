@@ -55,12 +55,13 @@ fn run(script: &str, driver: Driver) {
     assert!(status.success(), "{script} failed: {status}");
 }
 
-fn folder() -> PathBuf {
+/// Where the scripts are.
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
 }
 
 /// What the script needs and this machine lacks.
-fn missing(folder: &Path, script: &str) -> Option<&'static str> {
+pub(crate) fn missing(folder: &Path, script: &str) -> Option<&'static str> {
     let version = Command::new("node").arg("--version").stdout(Stdio::null()).status();
     if !version.is_ok_and(|status| status.success()) {
         return Some("node");

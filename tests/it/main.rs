@@ -3,6 +3,9 @@
 //! A test is a function that takes a [`harness::Driver`]; `both_drivers!` makes two named tests of
 //! it, `…::uring::…` and `…::epoll::…`. Nothing here knows the inside of the server: what these
 //! tests hold to is what ARCHITECTURE.md and the README promise to a peer.
+//!
+//! The tests of the client are `client_…`: against servers that follow a script, right or wrong, and
+//! against real ones.
 
 #[macro_use]
 mod harness;
@@ -10,6 +13,7 @@ mod harness;
 mod bad_input;
 mod broadcast;
 mod browser;
+mod client_conformance;
 mod one_port;
 mod process;
 mod publish;

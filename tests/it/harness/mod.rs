@@ -8,6 +8,7 @@ mod connection;
 mod metrics;
 mod publisher;
 mod random;
+pub(crate) mod scripted;
 mod server;
 mod subscriber;
 
