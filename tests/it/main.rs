@@ -13,6 +13,7 @@ mod harness;
 mod bad_input;
 mod broadcast;
 mod browser;
+mod client_bad_input;
 mod client_conformance;
 mod one_port;
 mod process;

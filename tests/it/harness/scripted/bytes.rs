@@ -1,9 +1,9 @@
 //! The escaped text of the conformance files, and bytes that are too many to hold.
 
-/// Most bytes made at once of a run of one byte.
+/// About how many bytes are held of what is repeated.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Bytes to send: as they are, or one byte a number of times, which is never held as a whole.
+/// Bytes to send: as they are, or some a number of times, which are never held as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bytes(Vec<Run>);
 
@@ -17,7 +17,12 @@ pub(crate) enum Piece<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Run {
     Plain(Vec<u8>),
-    Repeated(u8, u64),
+    /// So many bytes of this block, over and over, from that offset in it.
+    Repeated {
+        block: Vec<u8>,
+        left: u64,
+        at: usize,
+    },
 }
 
 impl Bytes {
@@ -45,7 +50,7 @@ impl Bytes {
         if let Some(run) = escaped.strip_prefix("R{") {
             let (run, rest) = run.split_once('}')?;
             let (byte, count) = run.split_once(',')?;
-            self.push_repeated(u8::from_str_radix(byte, 16).ok()?, count.parse().ok()?);
+            self.push_repeated(&[u8::from_str_radix(byte, 16).ok()?], count.parse().ok()?);
             return Some(rest);
         }
         if let Some(hex) = escaped.strip_prefix('x') {
@@ -68,9 +73,11 @@ impl Bytes {
         }
     }
 
-    /// Appends one byte that often.
-    pub(crate) fn push_repeated(&mut self, byte: u8, count: u64) {
-        self.0.push(Run::Repeated(byte, count));
+    /// Appends these that often.
+    pub(crate) fn push_repeated(&mut self, pattern: &[u8], count: u64) {
+        let block = pattern.repeat(BLOCK_BYTES.div_ceil(pattern.len()));
+        let left = count.saturating_mul(pattern.len() as u64);
+        self.0.push(Run::Repeated { block, left, at: 0 });
     }
 
     /// Appends those of another.
@@ -85,7 +92,7 @@ impl Bytes {
     pub(crate) fn len(&self) -> u64 {
         let run_len = |run: &Run| match run {
             Run::Plain(bytes) => bytes.len() as u64,
-            Run::Repeated(_, count) => *count,
+            Run::Repeated { left, .. } => *left,
         };
         self.0.iter().map(run_len).sum()
     }
@@ -121,16 +128,19 @@ impl Bytes {
 impl Run {
     /// Takes a block off the front, of at most `max` bytes; empty when nothing is left.
     fn take(&mut self, max: u64) -> Vec<u8> {
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(BLOCK_BYTES);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
         match self {
             Self::Plain(bytes) => {
                 let rest = bytes.split_off(max.min(bytes.len()));
                 std::mem::replace(bytes, rest)
             }
-            Self::Repeated(byte, count) => {
-                let len = usize::try_from(*count).unwrap_or(usize::MAX).min(max);
-                *count -= len as u64;
-                vec![*byte; len]
+            Self::Repeated { block, left, at } => {
+                let len = usize::try_from(*left).unwrap_or(usize::MAX).min(max);
+                let len = len.min(block.len() - *at);
+                let taken = block[*at..*at + len].to_vec();
+                *left -= len as u64;
+                *at = (*at + len) % block.len();
+                taken
             }
         }
     }

@@ -77,7 +77,7 @@ fn steps_are_served_in_order_and_further_requests_are_held() {
 #[test]
 fn what_is_too_long_to_hold_is_streamed() {
     let mut body = Bytes::from("data: ");
-    body.push_repeated(b'x', u64::MAX / 2);
+    body.push_repeated(b"x", u64::MAX / 2);
     let server = ScriptedServer::once(Reply::stream(body).then(Then::Close));
     let mut stream = get(&server, "");
     stream.read_exact(&mut vec![0; 4 << 20]).expect("it streams");
