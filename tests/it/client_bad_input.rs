@@ -1,4 +1,4 @@
-//! What a server must not do to a client: each has a clear end, and none costs memory without bound.
+//! What a server must not do to a client: each has a clear end, and none costs memory without end.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -254,38 +254,23 @@ fn an_answer_that_ends_without_an_event_does_not_reset_the_waits() {
 
 #[test]
 fn an_event_that_breaks_off_is_not_delivered_nor_is_its_id_sent() {
-    let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-                   Transfer-Encoding: chunked\r\n\r\n";
     let body = "id: 1\ndata: whole\n\nid: 2\ndata: half\n";
-    let cases = [
+    let framed = |header: &str, body: &str| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+        Reply::raw(format!("{head}{header}\r\n\r\n{body}").as_str()).then(Then::Close)
+    };
+    let chunked = |chunks: &str| framed("Transfer-Encoding: chunked", chunks);
+    let chunk = format!("{:x}\r\n{body}\r\n", body.len());
+    let closed = |body: &str| Reply::stream(body).then(Then::Close);
+    for (what, broken, kind) in [
         ("a reset", Reply::stream(body).then(Then::Reset), ErrorKind::Read),
-        ("an end in order", Reply::stream(body).then(Then::Close), ErrorKind::Ended),
-        ("no blank line at all", Reply::stream(&*body.trim_end()).then(Then::Close), ErrorKind::Ended),
-        (
-            "a chunk that ends early",
-            Reply::raw(&*format!("{chunked}99\r\n{body}")).then(Then::Close),
-            ErrorKind::Read,
-        ),
-        (
-            "no last chunk",
-            Reply::raw(&*format!("{chunked}{:x}\r\n{body}\r\n", body.len())).then(Then::Close),
-            ErrorKind::Read,
-        ),
-        (
-            "a chunk of no size",
-            Reply::raw(&*format!("{chunked}{:x}\r\n{body}\r\nx\r\n", body.len())),
-            ErrorKind::Read,
-        ),
-        (
-            "a length that was not reached",
-            Reply::raw(&*format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\n{body}"
-            ))
-            .then(Then::Close),
-            ErrorKind::Read,
-        ),
-    ];
-    for (what, broken, kind) in cases {
+        ("an end in order", closed(body), ErrorKind::Ended),
+        ("an end within a line", closed(body.trim_end()), ErrorKind::Ended),
+        ("an end within a chunk", chunked(&format!("99\r\n{body}")), ErrorKind::Read),
+        ("no last chunk", chunked(&chunk), ErrorKind::Read),
+        ("a chunk of no size", chunked(&format!("{chunk}x\r\n")), ErrorKind::Read),
+        ("a length not reached", framed("Content-Length: 99", body), ErrorKind::Read),
+    ] {
         let server = ScriptedServer::start(|_| vec![broken, Reply::stream("data: next\n\n")]);
         let outcome = read(client(1), &server.url(), 2);
         assert_eq!(outcome.data(), ["whole", "next"], "{what}");

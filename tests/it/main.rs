@@ -15,6 +15,7 @@ mod broadcast;
 mod browser;
 mod client_bad_input;
 mod client_conformance;
+mod client_real;
 mod one_port;
 mod process;
 mod publish;

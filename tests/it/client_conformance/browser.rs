@@ -19,8 +19,8 @@ use crate::harness::skip;
 const SCRIPT: &str = "conformance.mjs";
 
 /// How many preflights Chromium sends for any `EventSource`, where it deviates from the cases, and
-/// from the standard: a `Last-Event-ID` that is too long or unsafe asks for one (whatwg/fetch#568 is
-/// open). Held to exactly, so that it is seen when that changes.
+/// from the standard: a `Last-Event-ID` that is too long or unsafe asks for one, and Chromium turns
+/// preflights off for all of them (whatwg/fetch#568). Held to exactly, so that it is seen when that changes.
 const PREFLIGHTS_OF_CHROMIUM: Expectation = Expectation::Preflights(0);
 
 /// A browser that plays a number of cases, all at once.

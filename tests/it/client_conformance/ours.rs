@@ -14,8 +14,8 @@ use super::verdict;
 use crate::harness::eventually;
 use crate::harness::scripted::ScriptedServer;
 
-/// The waits before reconnecting where the server asks for none: far shorter than the time for which
-/// nothing may happen any more, so that a connection too many is seen.
+/// The first wait where the server asks for none: far shorter than the time for which nothing may
+/// happen any more, so that a connection too many is seen.
 const INITIAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The limit on silence that the cases are written for.
@@ -35,14 +35,11 @@ struct Stream {
 pub(super) fn play(case: &Case, runtime: &Handle) -> Result<(), String> {
     let server = ScriptedServer::start(|origins| case.script(origins));
     let open = || Stream::open(case, &url(case, &server), runtime);
-    if let Some(counts) = case.open_connections() {
-        follow(counts, &server, open);
-        return Ok(());
-    }
-    let stream = open();
-    if case.is_closed_by_the_client() {
-        stream.close_once_it_is_open();
-    }
+    let streams = match case.open_connections() {
+        Some(counts) => follow(counts, &server, open),
+        None => vec![open()],
+    };
+    let stream = streams.last().ok_or("no connection was ever to be open")?;
     let seen = || Seen {
         client: stream.observed(),
         requests: server.requests(),
@@ -64,16 +61,24 @@ fn url(case: &Case, server: &ScriptedServer) -> String {
     }
 }
 
-/// Opens and closes streams until the server has counted its connections so, one after the other.
-fn follow(counts: &[usize], server: &ScriptedServer, open: impl Fn() -> Stream) {
+/// Opens and closes streams until the server has counted its connections so, one after the other;
+/// returns all that were ever open.
+fn follow(counts: &[usize], server: &ScriptedServer, open: impl Fn() -> Stream) -> Vec<Stream> {
     let mut streams = Vec::new();
+    let mut closed = 0;
     for &count in counts {
-        streams.truncate(count);
-        streams.resize_with(count, &open);
+        while streams.len() - closed < count {
+            streams.push(open());
+        }
+        while streams.len() - closed > count {
+            streams[closed].handle.close();
+            closed += 1;
+        }
         eventually(&format!("{count} open connections"), || {
             (server.open_connections() == count).then_some(())
         });
     }
+    streams
 }
 
 /// What the client was told to send has arrived with the first request: else what is expected to be
@@ -115,6 +120,10 @@ impl Stream {
             let observed = Arc::clone(&observed);
             move |state| note(&observed, |seen| seen.states.push(name(state).to_owned()))
         });
+        if case.is_closed_by_the_client() {
+            let handle = handle.clone();
+            connection.handle().on_any(move |_| handle.close());
+        }
         let stream = Self { handle, observed: Arc::clone(&observed) };
         runtime.spawn(async move {
             while let Some(next) = connection.next().await {
@@ -125,11 +134,6 @@ impl Stream {
             }
         });
         stream
-    }
-
-    fn close_once_it_is_open(&self) {
-        let handle = self.handle.clone();
-        self.handle.on_any(move |_| handle.close());
     }
 
     fn observed(&self) -> Observed {

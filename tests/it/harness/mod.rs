@@ -5,6 +5,7 @@
 //! machine needs; what must not come is shown by a later message having come instead.
 
 mod connection;
+mod cutting_proxy;
 mod metrics;
 mod publisher;
 mod random;
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use io_uring::IoUring;
 
-pub(crate) use self::connection::{Connection, Response};
+pub(crate) use self::connection::{Connection, Response, post_request};
+pub(crate) use self::cutting_proxy::CuttingProxy;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::publisher::{Publisher, Receipt, query_of_topics};
 pub(crate) use self::random::Random;

@@ -145,7 +145,7 @@ fn headers(step: &Map<String, Value>) -> Result<Vec<(&str, &str)>, String> {
     let Some(headers) = step.get("headers") else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for (name, value) in headers.as_object().ok_or("headers are an object")? {
-        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
         for value in values {
             let value = value.as_str().ok_or_else(|| format!("the header {name} is a text"))?;
             all.push((name.as_str(), value));
