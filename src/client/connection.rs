@@ -350,6 +350,7 @@ impl Reading {
                 None => {
                     self.ended = true;
                     if let Some(event) = finish(parser)? {
+                        self.had_event = true;
                         shared.set_last_event_id(parser.last_event_id());
                         return Poll::Ready(Ok(Some(event)));
                     }
