@@ -473,3 +473,40 @@ impl IdleClock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, task::Waker};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body that is always there, and never makes an event.
+    struct Endless(&'static str);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0.as_bytes())))))
+        }
+    }
+
+    #[test]
+    fn one_poll_reads_no_more_than_its_allowance() {
+        let shared = Shared::new(String::new());
+        let (mut parser, mut context) = (Parser::new(), Context::from_waker(Waker::noop()));
+        for text in ["", ": comment\n", "id: 7\n\n"] {
+            let mut reading = Reading::new(reqwest::Body::wrap(Endless(text)), None);
+            let mut allowance = 1000;
+            let polled = reading.poll(&mut context, &mut parser, &shared, &mut allowance);
+            assert!(polled.is_pending(), "{text:?}");
+            assert_eq!(allowance, 0);
+        }
+    }
+}
