@@ -110,8 +110,11 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     /// Sends requests with `client`, as it is: its redirects, proxies, timeouts and default headers
-    /// apply. A total timeout of its own ends every stream after that time. Default: one of ours,
-    /// with the system's proxies and certificates, which follows up to
+    /// apply. A total timeout of its own ends every stream after that time, and reqwest 0.13 sends
+    /// credentials again on a second redirect at another origin; with
+    /// [`Policy::none`](reqwest::redirect::Policy::none) a redirect is an error.
+    ///
+    /// Default: one of ours, with the system's proxies and certificates, which follows up to
     /// [`REDIRECTS_MAX`](crate::limits::REDIRECTS_MAX) redirects and takes credentials (user
     /// information, `Authorization`, `Cookie`) to no other origin.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {

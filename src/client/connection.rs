@@ -350,6 +350,7 @@ impl Reading {
                 None => {
                     self.ended = true;
                     if let Some(event) = finish(parser)? {
+                        self.had_event = true;
                         shared.set_last_event_id(parser.last_event_id());
                         return Poll::Ready(Ok(Some(event)));
                     }
@@ -469,6 +470,43 @@ impl IdleClock {
         // Without an end that a clock could show, it is as it was made: in the far future.
         if let Some(end) = Instant::now().checked_add(after) {
             self.sleep.as_mut().reset(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, task::Waker};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body that is always there, and never makes an event.
+    struct Endless(&'static str);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0.as_bytes())))))
+        }
+    }
+
+    #[test]
+    fn one_poll_reads_no_more_than_its_allowance() {
+        let shared = Shared::new(String::new());
+        let (mut parser, mut context) = (Parser::new(), Context::from_waker(Waker::noop()));
+        for text in ["", ": comment\n", "id: 7\n\n"] {
+            let mut reading = Reading::new(reqwest::Body::wrap(Endless(text)), None);
+            let mut allowance = 1000;
+            let polled = reading.poll(&mut context, &mut parser, &shared, &mut allowance);
+            assert!(polled.is_pending(), "{text:?}");
+            assert_eq!(allowance, 0);
         }
     }
 }

@@ -43,6 +43,9 @@ mod read;
 mod request;
 mod response;
 
+#[cfg(test)]
+mod tests;
+
 pub use backoff::{Backoff, Jitter};
 pub use builder::{BuildError, Client, ClientBuilder, InvalidUrl};
 pub use connection::Connection;

@@ -261,3 +261,6 @@ fn next_event(parser: &mut Parser, rest: &mut &[u8]) -> Result<Option<Event>, Pa
 fn last_event(parser: &mut Parser) -> Option<Result<Event, ParseError>> {
     parser.finish().map(|event| event.map(Event::from)).transpose()
 }
+
+#[cfg(test)]
+mod tests;

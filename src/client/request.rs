@@ -1,9 +1,12 @@
 //! One request and what becomes of it: headers, redirects, and a response that may be read.
+//!
+//! Redirects are followed here and not by reqwest, whose 0.13.5 takes an empty `Location` for the
+//! URL it has just asked, and sends credentials again on a second redirect at another origin.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use reqwest::{Request, Response, Url};
 
 use super::{
@@ -51,15 +54,12 @@ impl Template {
         request: http::Request<Bytes>,
     ) -> (Target, Result<Self, Failure>) {
         let (parts, body) = request.into_parts();
-        let text = parts.uri.to_string();
-        let url = match Url::parse(&text) {
-            Ok(url) => url,
-            Err(error) => {
-                // A URL that has no host has no user information either, but may look like it.
-                let shown = text.rsplit('@').next().unwrap_or_default();
-                let target = Target { method: parts.method, url: shown.into() };
-                let what = "the request has no absolute URL";
-                return (target, Err(Failure::new(ErrorKind::Request, what).caused_by(error)));
+        let url = match Url::parse(&parts.uri.to_string()) {
+            Ok(url) if is_http(&url) => url,
+            _ => {
+                let target = Target { method: parts.method, url: shown_as_it_is(&parts.uri) };
+                let what = "the request has no absolute URL of HTTP or HTTPS";
+                return (target, Err(Failure::new(ErrorKind::Request, what)));
             }
         };
         let target = Target { method: parts.method.clone(), url: shown(&url) };
@@ -198,4 +198,14 @@ fn shown(url: &Url) -> Arc<str> {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.as_str().into()
+}
+
+/// A URI that is not a URL we take, without what may be secret.
+fn shown_as_it_is(uri: &Uri) -> Arc<str> {
+    let text = uri.to_string();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    match authority.rsplit_once('@') {
+        Some((_, host)) => text.replacen(authority, host, 1).into(),
+        None => text.into(),
+    }
 }
