@@ -98,6 +98,11 @@ impl Connection {
         poll_fn(|context| self.poll(context)).await
     }
 
+    /// The time the server last asked its clients to wait before they reconnect, if it did.
+    pub fn reconnection_time(&self) -> Option<Duration> {
+        self.parser.reconnection_time()
+    }
+
     /// Runs the connection to its end, for those who use callbacks only.
     ///
     /// # Errors

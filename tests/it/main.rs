@@ -21,4 +21,5 @@ mod process;
 mod publish;
 mod replay;
 mod scale;
+mod shell;
 mod slow;

@@ -1,47 +1,29 @@
-//! The `fanfare` binary: settings in, a running server out.
+//! `fanfare serve`: settings in, a running server out.
 
 use std::{
+    error::Error,
     io::{self, Write},
-    process::{self, ExitCode},
+    process,
     str::FromStr,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use fanfare::{DriverChoice, Server, limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// A server-sent-events broadcast engine. Without a command it serves.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: Serve,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve subscribers and publishers over HTTP.
-    Serve(Serve),
-}
-
+/// What `serve`, or no command at all, takes.
 #[derive(Args)]
-struct Serve {
+pub(crate) struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: String,
     /// Threads that serve subscribers [default: one per CPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    cores: Option<u16>,
+    pub(crate) cores: Option<u16>,
     /// How to move bytes.
     #[arg(long, value_enum, default_value_t)]
     driver: Driver,
@@ -65,46 +47,10 @@ enum Driver {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Size(usize);
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let serve = match cli.command {
-        Some(Command::Serve(serve)) => serve,
-        None => cli.serve,
-    };
-    let filter = EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
-        .init();
+/// Serves until a signal, and then until what is owed has been sent.
+pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     refuse_huge_pages();
     raise_descriptor_limit();
-    match run(&serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            print_fault(&*fault);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An idle subscriber costs some 200 B, but huge pages make the heap grow by 2 MiB at a time:
-/// measured 190 B each without and 1,300 B with, at 10,000, and the same throughput.
-fn refuse_huge_pages() {
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "the heap may use huge pages");
-    }
-}
-
-/// A shell's usual limit is 1,024 descriptors where the system allows many more.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the descriptor limit stays");
-    }
-}
-
-fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
     // Before anything listens, so that a signal is never met by its default.
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -130,6 +76,23 @@ fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// An idle subscriber costs some 200 B, but huge pages make the heap grow by 2 MiB at a time:
+/// measured 190 B each without and 1,300 B with, at 10,000, and the same throughput.
+fn refuse_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the heap may use huge pages");
+    }
+}
+
+/// A shell's usual limit is 1,024 descriptors where the system allows many more.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the descriptor limit stays");
+    }
+}
+
 /// One line that says what runs, and two that show how to use it.
 fn greet(server: &Server) {
     let address = server.local_addr();
@@ -146,21 +109,10 @@ fn greet(server: &Server) {
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The fault with its causes, on one line.
-fn print_fault(fault: &dyn std::error::Error) {
-    let mut line = format!("fanfare: {fault}");
-    let mut cause = fault.source();
-    while let Some(fault) = cause {
-        line.push_str(&format!(": {fault}"));
-        cause = fault.source();
-    }
-    eprintln!("{line}");
-}
-
 /// The signals that ask a process to end.
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Signals {
@@ -228,14 +180,5 @@ mod tests {
         for text in ["", "64MB", "64 mib", "-1", "1.5GiB", "KiB", "99999999999GiB"] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-        let cli = Cli::parse_from(["fanfare", "--cores", "2"]);
-        assert_eq!(cli.serve.cores, Some(2));
-        assert!(Cli::try_parse_from(["fanfare", "serve", "--driver", "magic"]).is_err());
     }
 }

@@ -1,0 +1,100 @@
+//! The `fanfare` binary: a server, and the shell's way to what a server says.
+
+mod header;
+mod parse;
+mod publish;
+mod serve;
+mod subscribe;
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A server-sent-events broadcast engine. Without a command it serves.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve subscribers and publishers over HTTP.
+    Serve(serve::Serve),
+    /// Follow an event stream, through reconnects.
+    Subscribe(subscribe::Subscribe),
+    /// Publish messages: the arguments, or the lines of standard input.
+    Publish(publish::Publish),
+    /// Read an event stream on standard input, and print a JSON line per event.
+    Parse(parse::Parse),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
+        .init();
+    let done = match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Subscribe(subscribe)) => subscribe::run(subscribe),
+        Some(Command::Publish(publish)) => publish::run(publish),
+        Some(Command::Parse(parse)) => parse::run(&parse),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) if is_reader_gone(&*fault) => ExitCode::SUCCESS,
+        Err(fault) => {
+            print_fault(&*fault);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the next command of a pipe has had enough, as `head` has.
+fn is_reader_gone(fault: &(dyn Error + 'static)) -> bool {
+    fault.downcast_ref().is_some_and(|fault: &io::Error| fault.kind() == ErrorKind::BrokenPipe)
+}
+
+/// The fault with its causes, on one line.
+fn print_fault(fault: &dyn Error) {
+    eprintln!("fanfare: {}", with_causes(fault));
+}
+
+fn with_causes(fault: &dyn Error) -> String {
+    let mut line = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        line.push_str(&format!(": {fault}"));
+        cause = fault.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["fanfare", "--cores", "2"]);
+        assert_eq!(cli.serve.cores, Some(2));
+        assert!(Cli::try_parse_from(["fanfare", "serve", "--driver", "magic"]).is_err());
+        assert!(Cli::try_parse_from(["fanfare", "publish"]).is_err());
+    }
+}
