@@ -136,6 +136,9 @@ pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 /// HTTP/2.
 pub const CLIENT_RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Most bytes of an id that a client sends back: servers commonly take 8 KiB of one header.
+pub const LAST_EVENT_ID_BYTES_MAX: usize = 4096;
+
 /// A client's connection that stayed open this long has proved itself, without an event too: its
 /// backoff begins anew. A server that keeps each connection a little longer is asked that often.
 pub const CLIENT_PROVEN_AFTER: Duration = Duration::from_secs(5);

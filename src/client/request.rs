@@ -89,6 +89,11 @@ impl Template {
         if id.is_empty() {
             return;
         }
+        if id.len() > crate::limits::LAST_EVENT_ID_BYTES_MAX {
+            // Servers refuse such a head, and a refusal would end the stream for good.
+            tracing::warn!(bytes = id.len(), "an event id is too long to be sent back");
+            return;
+        }
         match HeaderValue::from_bytes(id.as_bytes()) {
             Ok(value) => {
                 self.headers.insert(LAST_EVENT_ID, value);

@@ -233,6 +233,22 @@ async fn an_id_that_http_cannot_say_is_left_out() {
 }
 
 #[tokio::test]
+async fn an_id_longer_than_a_server_takes_is_left_out() {
+    let longest = "x".repeat(crate::limits::LAST_EVENT_ID_BYTES_MAX);
+    let server = Scripted::start([
+        end(&format!("id: {longest}\ndata: x\n\n")),
+        end(&format!("id: {longest}x\ndata: y\n\n")),
+        keep("data: z\n\n"),
+    ])
+    .await;
+    let mut connection = get(at_once(), &server);
+    for text in ["x", "y", "z"] {
+        assert_eq!(next(&mut connection).await, data(text));
+    }
+    assert_eq!(last_event_ids(&server), [None, Some(longest), None]);
+}
+
+#[tokio::test]
 async fn user_information_is_sent_as_credentials_and_not_shown() {
     let server = Scripted::start([Step::End("HTTP/1.1 403 Forbidden\r\n\r\n".into())]).await;
     let url = format!("http://user:secret@{}/events?a=b#part", server.address);
