@@ -14,7 +14,7 @@ use super::{
     error::{ErrorKind, Failure, Target},
     response,
 };
-use crate::limits::REDIRECTS_MAX;
+use crate::limits::{LAST_EVENT_ID_BYTES_MAX, REDIRECTS_MAX};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -89,17 +89,16 @@ impl Template {
         if id.is_empty() {
             return;
         }
-        if id.len() > crate::limits::LAST_EVENT_ID_BYTES_MAX {
-            // Servers refuse such a head, and a refusal would end the stream for good.
-            tracing::warn!(bytes = id.len(), "an event id is too long to be sent back");
-            return;
-        }
-        match HeaderValue::from_bytes(id.as_bytes()) {
-            Ok(value) => {
+        // HTTP has no way to say a control character, and servers refuse a head that is too long:
+        // that would end the stream for good.
+        let value = HeaderValue::from_bytes(id.as_bytes()).ok();
+        match value.filter(|_| id.len() <= LAST_EVENT_ID_BYTES_MAX) {
+            Some(value) => {
                 self.headers.insert(LAST_EVENT_ID, value);
             }
-            // Valid in a stream, but HTTP has no way to say it.
-            Err(_) => tracing::debug!(?id, "an event id with control characters is not sent back"),
+            None => {
+                tracing::warn!(bytes = id.len(), "an event id that HTTP cannot carry is left out")
+            }
         }
     }
 
