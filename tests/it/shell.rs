@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Driver, Server, binary};
 
-both_drivers!(arguments_are_published_and_printed, lines_are_published_and_followed_as_json,);
+both_drivers!(
+    arguments_are_published_and_printed,
+    lines_are_published_and_followed_as_json,
+    nobody_reads_what_is_printed,
+);
 
 fn fanfare(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
@@ -76,6 +80,20 @@ fn a_stream_is_printed_as_it_arrives_and_its_end_says_how_to_go_on() {
     assert_eq!(next(), r#"{"retry":1500,"lastEventId":"8"}"#);
     assert!(lines.next().is_none());
     assert!(child.wait().expect("it is ours").success());
+}
+
+/// As in `fanfare publish … | true`.
+fn nobody_reads_what_is_printed(driver: Driver) {
+    let server = Server::start(driver);
+    let publish = format!("http://{}/publish?topic=t", server.address());
+    for arguments in [&["publish", &publish, "a"][..], &["publish", &publish]] {
+        let mut child = fanfare(arguments).spawn().expect("the binary starts");
+        drop(child.stdout.take());
+        // With arguments it reads nothing, and may have ended.
+        let _ = child.stdin.take().expect("stdin is piped").write_all(b"a\n");
+        let output = child.wait_with_output().expect("it is ours");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
 }
 
 #[test]

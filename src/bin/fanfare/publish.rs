@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fmt,
-    io::{self, BufRead, Read},
+    io::{self, BufRead, Read, Write},
     thread,
     time::Duration,
 };
@@ -34,8 +34,9 @@ pub(crate) struct Publish {
     headers: Vec<Header>,
 }
 
-/// Lines read ahead of the server. What is waiting goes out in one request.
-const LINES_AHEAD: usize = 4096;
+/// Lines read ahead of the server: 64 MiB if all are as long as they may be. What is waiting goes
+/// out in one request.
+const LINES_AHEAD: usize = 256;
 
 /// Most bytes of one request of lines.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -88,7 +89,7 @@ impl Publisher {
     async fn publish_arguments(&self) -> Result<(), Box<dyn Error>> {
         for data in &self.publish.data {
             let answer = self.post("application/json", self.to_json(data)?).await?;
-            println!("{}", answer.trim_end());
+            writeln!(io::stdout(), "{}", answer.trim_end())?;
         }
         Ok(())
     }
@@ -112,8 +113,7 @@ impl Publisher {
                 return Err(fault);
             }
         }
-        println!("{}", serde_json::to_string(&sum)?);
-        Ok(())
+        Ok(writeln!(io::stdout(), "{}", serde_json::to_string(&sum)?)?)
     }
 
     /// A request of the lines that are there, and the fault behind them, if there is one.
@@ -201,7 +201,7 @@ fn read_line(input: &mut impl BufRead, number: u64) -> io::Result<Option<String>
 }
 
 fn say_published(sum: &Published) {
-    eprintln!("fanfare: {} lines were published before the fault", sum.published);
+    eprintln!("fanfare: {} lines were published by earlier requests", sum.published);
 }
 
 impl fmt::Display for Refused {

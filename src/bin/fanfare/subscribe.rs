@@ -32,7 +32,7 @@ pub(crate) struct Subscribe {
     /// Begin after the event with this id.
     #[arg(long, value_name = "ID")]
     last_event_id: Option<String>,
-    /// Attempts in a row before giving up [default: no end].
+    /// Retries in a row before giving up, 0 for none [default: no end].
     #[arg(long, value_name = "N")]
     max_retries: Option<u32>,
     /// Reconnect when nothing has come for so many seconds [default: wait for ever].
