@@ -1,7 +1,7 @@
 //! What it costs to publish with no subscribers: `cargo bench --bench publish`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fanfare::{LocalProvider, LogOptions, Message};
+use fanfare::{LocalProvider, LogOptions, Message, provider::Publication};
 
 fn publish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish");
@@ -11,7 +11,7 @@ fn publish(criterion: &mut Criterion) {
     group.bench_function("one message", |bencher| {
         bencher.iter(|| provider.publish(&message, &["topic"]));
     });
-    let batch = vec![(message, vec!["topic"]); 100];
+    let batch = [Publication { message: &message, topics: &["topic"] }; 100];
     group.throughput(Throughput::Elements(100));
     group.bench_function("a batch of 100", |bencher| {
         bencher.iter(|| provider.publish_batch(&batch));

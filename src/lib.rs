@@ -46,7 +46,7 @@ pub use self::client::{Client, Connection};
 pub use self::{
     engine::DriverChoice,
     log::LogOptions,
-    provider::{LocalProvider, PublishError, Publisher, Receipt},
+    provider::{LocalProvider, Provider, PublishError, Publisher, Receipt},
     server::{Server, ServerBuilder, StartError},
     sse::{Event, EventId, EventType, Message},
 };

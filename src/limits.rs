@@ -115,6 +115,10 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
 /// Each holds up to 128 KiB of events on their way to a slow client: 128 MiB if all are slow.
 pub const CONTROL_SUBSCRIPTIONS_MAX: usize = 1024;
 
+/// Most event streams of a provider without a Log, which the control runtime serves: 2 GiB if all
+/// are slow. Each is a descriptor too.
+pub const STREAMED_SUBSCRIPTIONS_MAX: usize = 16 * 1024;
+
 /// Receive buffer asked for a connection that is handed over: publishers send more than heads.
 pub const CONTROL_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 

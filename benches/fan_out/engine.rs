@@ -13,7 +13,7 @@ use fanfare::{
     engine::{self, Admission, DriverChoice, EngineOptions, Verdict},
     http::RequestHead,
     limits,
-    provider::SubscribeRequest,
+    provider::{Publication, SubscribeRequest},
 };
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -39,7 +39,7 @@ struct Everybody;
 
 impl Admission for Everybody {
     fn admit(&self, _: &RequestHead<'_>) -> Verdict {
-        Verdict::Subscribe(SubscribeRequest::default())
+        Verdict::Subscribe(SubscribeRequest::to(&[""]))
     }
 }
 
@@ -90,7 +90,7 @@ impl Contender for Engine {
 
     fn run(&mut self, rounds: usize, events: usize) -> Duration {
         anywhere();
-        let batch = vec![(self.message.clone(), vec![""]); events];
+        let batch = vec![Publication { message: &self.message, topics: &[""] }; events];
         let start = self.core_cpu();
         let mut wanted = self.deliveries();
         for _ in 0..rounds {

@@ -69,7 +69,7 @@ struct Everybody;
 
 impl Admission for Everybody {
     fn admit(&self, _: &RequestHead<'_>) -> Verdict {
-        Verdict::Subscribe(SubscribeRequest::default())
+        Verdict::Subscribe(SubscribeRequest::to(&[""]))
     }
 }
 

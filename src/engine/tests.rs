@@ -116,7 +116,7 @@ fn subscribers_with_a_topic_of_their_own_and_one_that_all_share_get_just_these()
             (0..60).map(|own| get(address, &format!("/own-{own}/all"), "")).collect();
         for n in 0..1200 {
             let topic = if n % 3 == 0 { "all".to_owned() } else { format!("own-{}", n % 60) };
-            running.provider.publish(&Message::new(n.to_string()), &[topic]).unwrap();
+            running.provider.publish(&Message::new(n.to_string()), &[&topic]).unwrap();
         }
         running.provider.publish(&Message::new("end"), &["all"]).unwrap();
         for (own, socket) in sockets.iter_mut().enumerate() {
@@ -131,7 +131,7 @@ fn subscribers_with_a_topic_of_their_own_and_one_that_all_share_get_just_these()
 fn what_was_published_while_nobody_listened_is_replayed() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();
-        let first = running.provider.publish(&Message::new("1"), &["a"]).unwrap().id();
+        let first = running.provider.publish(&Message::new("1"), &["a"]).unwrap().id().unwrap();
         running.provider.publish(&Message::new("2"), &["a"]).unwrap();
         let mut socket = get(address, "/a", &format!("Last-Event-ID: {first}\r\n"));
         assert_eq!(data_until(&mut socket, "2"), ["2"]);
@@ -146,7 +146,7 @@ fn what_was_published_while_nobody_listened_is_replayed() {
 fn who_resumes_while_others_publish_misses_nothing() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();
-        let first = running.provider.publish(&Message::new("first"), &["a"]).unwrap().id();
+        let first = running.provider.publish(&Message::new("first"), &["a"]).unwrap().id().unwrap();
         let provider = running.provider;
         let publisher = std::thread::spawn(move || {
             for n in 0..20_000 {

@@ -1,19 +1,125 @@
 //! Who gets what? Topics, publishing, and where a subscription starts.
+//!
+//! [`Provider`] is the contract between those who publish and those who subscribe.
+//! [`LocalProvider`] is the one that a server has unless it is given another: a Log in this process.
 
 mod local;
 mod publisher;
-mod reader;
-mod start;
-mod subscription;
-#[cfg(test)]
-mod tests;
-mod topic_table;
+mod receipt;
+mod subscribe;
+
+use std::sync::Arc;
 
 pub use self::{
-    local::{LocalProvider, SubscribeRequest},
-    publisher::{PublishError, Publisher, Receipt, SubscribeError},
-    reader::Reader,
-    start::{GAP_EVENT, Start},
-    subscription::Subscription,
-    topic_table::{DEFAULT_TOPIC, TopicError, check_topic},
+    local::{
+        DEFAULT_TOPIC, GAP_EVENT, LocalProvider, LocalSubscription, Reader, Start, TopicError,
+        check_topic,
+    },
+    publisher::Publisher,
+    receipt::{PublishError, Receipt},
+    subscribe::{SubscribeError, SubscribeRequest, Subscription},
 };
+use crate::sse::Message;
+
+/// Takes messages from publishers and gives each to the subscribers of its topics.
+///
+/// This is the whole contract, and `provider::conformance` holds an implementation to it:
+///
+/// - **Threads.** Every method may be called from any thread at any time. None of them waits for a
+///   subscriber: one that does not read hurts only itself.
+/// - **Order.** There is one order of all messages, and every subscriber sees its own in that order. A
+///   message whose publishing began after another one's had returned comes after it.
+/// - **Once.** A subscriber gets a message at most once, however many of its topics match.
+/// - **From where.** A subscription begins at its last event id, where the provider still knows it, and
+///   otherwise at the moment of the call: whatever is published after `subscribe` has returned, it gets.
+///   Between what is replayed and what is live nothing is missed and nothing comes twice. Where
+///   something is lost, the subscriber is told in the stream, or its stream ends with an error.
+/// - **No topics** is an error, of publishing and of subscribing, before anything else is looked at.
+/// - **The end.** [`shutdown`](Self::shutdown) succeeds once. Whatever is called after it gets its `Closed`
+///   error, and each subscription ends, without an error, after what was published before.
+///
+/// A user's own provider is `examples/own_provider.rs`.
+pub trait Provider: Send + Sync + 'static {
+    /// Publishes a message to topics. It has its place in the order when this returns.
+    ///
+    /// The message is the caller's still, and may be published again.
+    ///
+    /// # Errors
+    /// [`PublishError`] names what is wrong; the message then reaches nobody.
+    fn publish(&self, message: &Message, topics: &[&str]) -> Result<Receipt, PublishError>;
+
+    /// Publishes messages one after the other with nothing in between, all of them or none.
+    ///
+    /// A provider that cannot promise that leaves it as it is: then a batch of one is all it takes.
+    ///
+    /// # Errors
+    /// [`PublishError`] of the first message that is wrong; then none is published.
+    fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
+        match batch {
+            [] => Ok(Vec::new()),
+            [one] => self.publish(one.message, one.topics).map(|receipt| vec![receipt]),
+            _ => Err(PublishError::NoBatches),
+        }
+    }
+
+    /// Subscribes: a stream of encoded events, to which dropping it puts an end.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] names what is wrong with the request.
+    fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError>;
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`Closed`] if that has happened before.
+    fn shutdown(&self) -> Result<(), Closed>;
+
+    /// Whether it has been shut down.
+    fn is_closed(&self) -> bool;
+
+    /// The provider whose Log this one's messages are in, if there is one: the engine's cores then
+    /// read it directly. Without one each subscriber costs a task and a copy of each event.
+    fn local(&self) -> Option<&LocalProvider> {
+        None
+    }
+}
+
+/// A message and where it is to go.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'p> {
+    /// What.
+    pub message: &'p Message,
+    /// Where to, by name.
+    pub topics: &'p [&'p str],
+}
+
+/// The provider has been shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider is closed")]
+pub struct Closed;
+
+impl<P: Provider + ?Sized> Provider for Arc<P> {
+    fn publish(&self, message: &Message, topics: &[&str]) -> Result<Receipt, PublishError> {
+        (**self).publish(message, topics)
+    }
+
+    fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
+        (**self).publish_batch(batch)
+    }
+
+    fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {
+        (**self).subscribe(request)
+    }
+
+    fn shutdown(&self) -> Result<(), Closed> {
+        (**self).shutdown()
+    }
+
+    fn is_closed(&self) -> bool {
+        (**self).is_closed()
+    }
+
+    fn local(&self) -> Option<&LocalProvider> {
+        (**self).local()
+    }
+}

@@ -1,10 +1,9 @@
-//! What publishing gives back, and the handle that users hold.
+//! The handle that those who publish hold.
 
-use super::{LocalProvider, TopicError};
-use crate::{
-    log::AutomaticId,
-    sse::{EventId, Message},
-};
+use std::{fmt, sync::Arc};
+
+use super::{Provider, Publication, PublishError, Receipt};
+use crate::sse::Message;
 
 /// Publishes from any thread. Clones are cheap and share the provider.
 ///
@@ -16,86 +15,23 @@ use crate::{
 /// assert_eq!(receipt.subscribers(), 0);
 /// # Ok::<(), fanfare::PublishError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Publisher {
-    provider: LocalProvider,
-}
-
-/// Proof that a message has its place in the Log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    pub(super) automatic: AutomaticId,
-    pub(super) own: Option<EventId>,
-    pub(super) subscribers: u32,
-}
-
-/// Why a message is refused. It then reaches nobody.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// No topic was named.
-    #[error("no topic is named")]
-    NoTopics,
-    /// More than [`crate::limits::TOPICS_PER_MESSAGE_MAX`].
-    #[error("{len} topics are more than {max}")]
-    TooManyTopics {
-        /// Topics given.
-        len: usize,
-        /// The most allowed.
-        max: usize,
-    },
-    /// A topic's name is not valid.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// Event types that begin with `fanfare.` are ours.
-    #[error("event types that begin with \"fanfare.\" are reserved")]
-    ReservedEventType,
-    /// The message's own id is one that this provider gives, or will give, to another.
-    #[error("the event id is one of those that this server gives out")]
-    ReservedEventId,
-    /// The encoded message is over [`crate::limits::MESSAGE_BYTES_MAX`].
-    #[error("message of {len} bytes encoded is larger than {max}")]
-    TooLarge {
-        /// Encoded length in bytes.
-        len: usize,
-        /// The most allowed.
-        max: usize,
-    },
-    /// Nothing in it is set.
-    #[error("message is empty: it has no id, event type, retry, data or comment")]
-    Empty,
-    /// The provider has been shut down.
-    #[error("the provider is closed")]
-    Closed,
-}
-
-/// Why a subscription is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// More than [`crate::limits::TOPICS_PER_SUBSCRIPTION_MAX`].
-    #[error("{len} topics are more than {max}")]
-    TooManyTopics {
-        /// Topics given.
-        len: usize,
-        /// The most allowed.
-        max: usize,
-    },
-    /// A topic's name is not valid.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// The provider has been shut down.
-    #[error("the provider is closed")]
-    Closed,
+    provider: Arc<dyn Provider>,
 }
 
 impl Publisher {
     /// A publisher for a provider.
-    pub fn new(provider: LocalProvider) -> Self {
-        Self { provider }
+    pub fn new(provider: impl Provider) -> Self {
+        Self { provider: Arc::new(provider) }
     }
 
-    /// Publishes at once; see [`LocalProvider::publish`]. It never waits, so a publisher faster than
+    /// What it publishes to.
+    pub fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
+    /// Publishes at once; see [`Provider::publish`]. It never waits, so a publisher faster than
     /// the cores makes their subscribers lag, and in the end lose their connection.
     ///
     /// # Errors
@@ -105,10 +41,13 @@ impl Publisher {
         message: &Message,
         topics: &[impl AsRef<str>],
     ) -> Result<Receipt, PublishError> {
-        self.provider.publish(message, topics)
+        if let [topic] = topics {
+            return self.provider.publish(message, &[topic.as_ref()]);
+        }
+        self.provider.publish(message, &names(topics))
     }
 
-    /// Publishes as soon as the cores are not far behind; see [`LocalProvider::ready`].
+    /// Publishes as soon as the cores are not far behind; see [`ready`](Self::ready).
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -120,21 +59,43 @@ impl Publisher {
         message: &Message,
         topics: &[impl AsRef<str>],
     ) -> Result<Receipt, PublishError> {
-        self.provider.ready().await;
-        self.provider.publish(message, topics)
+        self.ready().await;
+        self.publish(message, topics)
+    }
+
+    /// Publishes messages with nothing in between, all of them or none; see
+    /// [`Provider::publish_batch`].
+    ///
+    /// # Errors
+    /// [`PublishError`] of the first message that is wrong; then none is published.
+    pub fn publish_batch<T: AsRef<str>>(
+        &self,
+        batch: &[(Message, Vec<T>)],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        let topics: Vec<Vec<&str>> = batch.iter().map(|(_, topics)| names(topics)).collect();
+        let publications: Vec<Publication<'_>> = batch
+            .iter()
+            .zip(&topics)
+            .map(|((message, _), topics)| Publication { message, topics })
+            .collect();
+        self.provider.publish_batch(&publications)
+    }
+
+    /// Resolves when no core is far behind: the back-pressure a publisher may choose. See
+    /// [`LocalProvider::ready`](super::LocalProvider::ready); a provider without a Log has none.
+    pub async fn ready(&self) {
+        if let Some(local) = self.provider.local() {
+            local.ready().await;
+        }
     }
 }
 
-impl Receipt {
-    /// The message's id: its own, or the automatic one.
-    pub fn id(&self) -> EventId {
-        let automatic = || EventId::new(self.automatic.to_string());
-        self.own.clone().unwrap_or_else(|| automatic().expect("an automatic id is a valid one"))
-    }
+fn names(topics: &[impl AsRef<str>]) -> Vec<&str> {
+    topics.iter().map(AsRef::as_ref).collect()
+}
 
-    /// Subscribers of the message's topics when it was published; one that is on several of them
-    /// counts for each.
-    pub fn subscribers(&self) -> u32 {
-        self.subscribers
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").finish_non_exhaustive()
     }
 }

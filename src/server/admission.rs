@@ -12,13 +12,19 @@ use crate::{
 /// The path of subscriptions.
 pub(super) const EVENTS_PATH: &str = "/events";
 
-/// The server's rule: `GET /events` is a subscription.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct EventsOnly;
+/// The server's rule: `GET /events` is a subscription, and served in this place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subscriptions {
+    /// By the core that accepted it, from the Log.
+    OnCores,
+    /// By the control runtime: the provider has no Log.
+    InControl,
+}
 
-impl Admission for EventsOnly {
+impl Admission for Subscriptions {
     fn admit(&self, head: &RequestHead<'_>) -> Verdict {
-        if head.method != "GET" || head.path != EVENTS_PATH {
+        let is_subscription = head.method == "GET" && head.path == EVENTS_PATH;
+        if !is_subscription || matches!(self, Self::InControl) {
             return Verdict::HandOver;
         }
         match subscription(head) {
@@ -45,7 +51,7 @@ mod tests {
         let Head::Complete(head) = parse_head(request.as_bytes()).unwrap() else {
             panic!("not a whole head: {request:?}")
         };
-        EventsOnly.admit(&head)
+        Subscriptions::OnCores.admit(&head)
     }
 
     #[track_caller]
@@ -68,7 +74,10 @@ mod tests {
         };
         assert_eq!(verdict, Verdict::Subscribe(request));
         let plain = admit("GET /events HTTP/1.0\r\n\r\n");
-        assert_eq!(plain, Verdict::Subscribe(SubscribeRequest::default()));
+        assert_eq!(
+            plain,
+            Verdict::Subscribe(SubscribeRequest::to(&[crate::provider::DEFAULT_TOPIC]))
+        );
     }
 
     #[test]

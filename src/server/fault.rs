@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::selection::SelectionError;
 use crate::{
     limits,
-    provider::{PublishError, SubscribeError},
+    provider::{Closed, PublishError, SubscribeError},
 };
 
 /// Why a request is refused.
@@ -93,22 +93,34 @@ impl From<SelectionError> for Fault {
 impl From<SubscribeError> for Fault {
     fn from(fault: SubscribeError) -> Self {
         match fault {
-            SubscribeError::Closed => closed(),
+            SubscribeError::Closed(_) => closed(),
+            SubscribeError::Failed(_) => failed(fault.to_string()),
             _ => Self::bad_request(fault.to_string()),
         }
+    }
+}
+
+impl From<Closed> for Fault {
+    fn from(_: Closed) -> Self {
+        closed()
     }
 }
 
 impl From<PublishError> for Fault {
     fn from(fault: PublishError) -> Self {
         match fault {
-            PublishError::Closed => closed(),
+            PublishError::Closed(_) => closed(),
+            PublishError::Failed(_) => failed(fault.to_string()),
             PublishError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
             }
             _ => Self::bad_request(fault.to_string()),
         }
     }
+}
+
+fn failed(text: String) -> Fault {
+    Fault::new(StatusCode::BAD_GATEWAY, text)
 }
 
 fn closed() -> Fault {

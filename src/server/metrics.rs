@@ -22,7 +22,6 @@ use tokio::sync::Semaphore;
 
 use crate::{
     engine::{CoreCounters, Counter, DriverKind, EndReason},
-    limits,
     log::Sequence,
     provider::LocalProvider,
 };
@@ -36,11 +35,14 @@ pub(super) struct ControlCounters {
 /// Where the figures come from.
 #[derive(Debug)]
 pub(super) struct Sources {
-    pub(super) provider: LocalProvider,
+    /// None where the messages are in no Log of this process.
+    pub(super) provider: Option<LocalProvider>,
     pub(super) cores: Vec<Arc<CoreCounters>>,
     pub(super) control: Arc<ControlCounters>,
     /// Free places for connections in the control runtime.
     pub(super) control_permits: Arc<Semaphore>,
+    /// All of them.
+    pub(super) control_places: usize,
 }
 
 type Read = fn(&CoreCounters) -> &Counter;
@@ -137,19 +139,14 @@ impl Sources {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let log = self.provider.log();
-        for (name, help, value) in [
-            (
-                "fanfare_messages_published",
-                "Messages published, from anywhere.",
-                log.head().number() - Sequence::FIRST.number(),
-            ),
-            (
-                "fanfare_http_messages_published",
-                "Messages published over HTTP.",
-                self.control.published.load(Ordering::Relaxed),
-            ),
-        ] {
+        let over_http = self.control.published.load(Ordering::Relaxed);
+        let over_http =
+            ("fanfare_http_messages_published", "Messages published over HTTP.", over_http);
+        let anywhere = self.provider.as_ref().map(|provider| {
+            let published = provider.log().head().number() - Sequence::FIRST.number();
+            ("fanfare_messages_published", "Messages published, from anywhere.", published)
+        });
+        for (name, help, value) in anywhere.into_iter().chain([over_http]) {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(metric)?;
         }
@@ -157,37 +154,43 @@ impl Sources {
     }
 
     fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let (provider, log) = (&self.provider, self.provider.log());
-        let control = limits::CONTROL_CONNECTIONS_MAX - self.control_permits.available_permits();
-        for (name, help, value) in [
-            (
-                "fanfare_subscribers",
-                "Subscribers now; one on several topics counts for each.",
-                provider.subscriptions(),
-            ),
-            (
-                "fanfare_topics",
-                "Topics that have a subscriber or a retained message.",
-                provider.topics() as u64,
-            ),
-            (
-                "fanfare_log_head_sequence",
-                "Sequence that the next message will get.",
-                log.head().number(),
-            ),
-            (
-                "fanfare_log_tail_sequence",
-                "Sequence of the oldest retained message.",
-                log.tail().number(),
-            ),
-            ("fanfare_history_bytes", "Bytes of messages retained.", log.bytes_used() as u64),
-            ("fanfare_control_connections", "Connections in the control runtime.", control as u64),
-        ] {
+        let control = self.control_places - self.control_permits.available_permits();
+        let help = "Connections in the control runtime.";
+        let control = [("fanfare_control_connections", help, control as u64)];
+        let of_log = self.provider.as_ref().map(log_gauges).into_iter().flatten();
+        for (name, help, value) in of_log.chain(control) {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge(value).encode(metric)?;
         }
         Ok(())
     }
+}
+
+fn log_gauges(provider: &LocalProvider) -> [(&'static str, &'static str, u64); 5] {
+    let log = provider.log();
+    [
+        (
+            "fanfare_subscribers",
+            "Subscribers now; one on several topics counts for each.",
+            provider.subscriptions(),
+        ),
+        (
+            "fanfare_topics",
+            "Topics that have a subscriber or a retained message.",
+            provider.topics() as u64,
+        ),
+        (
+            "fanfare_log_head_sequence",
+            "Sequence that the next message will get.",
+            log.head().number(),
+        ),
+        (
+            "fanfare_log_tail_sequence",
+            "Sequence of the oldest retained message.",
+            log.tail().number(),
+        ),
+        ("fanfare_history_bytes", "Bytes of messages retained.", log.bytes_used() as u64),
+    ]
 }
 
 fn gauge(value: u64) -> ConstGauge<i64> {

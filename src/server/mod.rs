@@ -22,16 +22,16 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 
 use self::{
-    admission::EventsOnly,
+    admission::Subscriptions,
     control::Control,
     metrics::{ControlCounters, Sources},
-    routes::Desk,
+    routes::{Desk, Places},
 };
 use crate::{
     engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions, HandedOver},
     limits,
     log::LogOptions,
-    provider::{LocalProvider, Publisher},
+    provider::{LocalProvider, Provider, Publisher},
 };
 
 /// A running server.
@@ -50,7 +50,7 @@ use crate::{
 /// Dropping it shuts it down and waits for the end.
 #[derive(Debug)]
 pub struct Server {
-    provider: LocalProvider,
+    publisher: Publisher,
     engine: Engine,
     /// None once it has been waited for.
     control: Option<Control>,
@@ -59,6 +59,7 @@ pub struct Server {
 /// Settings of a server that is to start; each has a default.
 #[derive(Debug)]
 pub struct ServerBuilder {
+    publisher: Option<Publisher>,
     listen: io::Result<SocketAddr>,
     cores: Option<NonZeroUsize>,
     driver: DriverChoice,
@@ -84,6 +85,7 @@ impl Server {
     /// A server with the default settings, to be changed and started.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
+            publisher: None,
             listen: Ok(DEFAULT_LISTEN),
             cores: None,
             driver: DriverChoice::Auto,
@@ -93,12 +95,12 @@ impl Server {
 
     /// A handle to publish with, from any thread.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.provider.clone())
+        self.publisher.clone()
     }
 
     /// What the server serves from: subscribe to it in this process.
-    pub fn provider(&self) -> &LocalProvider {
-        &self.provider
+    pub fn provider(&self) -> &dyn Provider {
+        self.publisher.provider()
     }
 
     /// Where it listens: the port that was given where 0 was asked for.
@@ -124,7 +126,8 @@ impl Server {
     /// Asks it to end: no new connections, no more messages, and event streams end in order after
     /// what was published before. Returns at once; [`wait`](Self::wait) for the end.
     pub fn shutdown(&self) {
-        self.provider.shutdown();
+        // It may have been shut down before, by itself or by an earlier call.
+        let _ = self.publisher.provider().shutdown();
         self.engine.drain();
         if let Some(control) = &self.control {
             control.shutdown();
@@ -138,16 +141,19 @@ impl Server {
 
     fn start_control(&self, handed_over: mpsc::Receiver<HandedOver>) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
-        let permits = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS_MAX));
+        let local = self.publisher.provider().local();
+        let places = Places::of(local);
+        let permits = Arc::new(Semaphore::new(places.connections));
         let cores: Vec<Arc<CoreCounters>> = self.engine.counters().cloned().collect();
         let sources = Sources {
-            provider: self.provider.clone(),
+            provider: local.cloned(),
             cores,
             control: Arc::clone(&control),
             control_permits: Arc::clone(&permits),
+            control_places: places.connections,
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
-        let desk = Desk::new(self.provider.clone(), control, registry);
+        let desk = Desk::new(self.publisher(), control, registry, places);
         Control::start(routes::router(desk), permits, handed_over)
     }
 
@@ -193,6 +199,16 @@ impl ServerBuilder {
         self
     }
 
+    /// What to serve from. Default: a [`LocalProvider`] of its own, with this builder's history.
+    ///
+    /// Where it has a [Log](Provider::local), the cores serve its subscribers; otherwise each is an
+    /// ordinary task, and there are at most [`limits::STREAMED_SUBSCRIPTIONS_MAX`].
+    #[must_use]
+    pub fn provider(mut self, provider: impl Provider) -> Self {
+        self.publisher = Some(Publisher::new(provider));
+        self
+    }
+
     /// Most bytes of messages to retain, at least [`limits::HISTORY_BYTES_MIN`]. Default:
     /// [`limits::HISTORY_BYTES_DEFAULT`].
     #[must_use]
@@ -207,18 +223,26 @@ impl ServerBuilder {
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
         let listen = self.listen.map_err(StartError::Address)?;
-        let provider = LocalProvider::new(LogOptions { history_bytes: self.history_bytes });
+        let log = LogOptions { history_bytes: self.history_bytes };
+        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(LocalProvider::new(log)));
+        let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
         let options = EngineOptions {
             listen,
             cores: self.cores,
             driver: self.driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
-            admission: Arc::new(EventsOnly),
+            admission: Arc::new(if local.is_some() {
+                Subscriptions::OnCores
+            } else {
+                Subscriptions::InControl
+            }),
             hand_over,
         };
-        let engine = Engine::start(options, &provider)?;
-        let mut server = Server { provider, engine, control: None };
+        // Cores that serve nobody read an empty Log.
+        let read = local.unwrap_or_else(|| LocalProvider::new(log));
+        let engine = Engine::start(options, &read)?;
+        let mut server = Server { publisher, engine, control: None };
         // From here on, dropping the server ends what runs.
         server.control = Some(server.start_control(handed_over).map_err(StartError::Control)?);
         Ok(server)

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     limits,
-    provider::DEFAULT_TOPIC,
+    provider::{DEFAULT_TOPIC, Receipt},
     sse::{EventId, EventType, Message},
 };
 
@@ -54,7 +54,8 @@ struct Item<'j> {
 
 #[derive(Serialize)]
 struct Accepted {
-    id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<EventId>,
     subscribers: u32,
 }
 
@@ -127,8 +128,7 @@ async fn publish_one(
     message: &Message,
     topics: &[Cow<'_, str>],
 ) -> Result<Response, Fault> {
-    desk.provider.ready().await;
-    let receipt = desk.provider.publish(message, topics)?;
+    let receipt = desk.publisher.publish_async(message, topics).await?;
     desk.counters.count_published(1);
     let accepted = Accepted { id: receipt.id(), subscribers: receipt.subscribers() };
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
@@ -142,7 +142,7 @@ async fn publish_lines(desk: &Desk, topics: &[String], body: &mut Body) -> Resul
             Ok(None) => break,
             Err(fault) => return Err(fault.at(lines.progress())),
         };
-        desk.provider.ready().await;
+        desk.publisher.ready().await;
         lines.add(&chunk)?;
     }
     let accepted = lines.finish()?;
@@ -202,8 +202,8 @@ impl<'d> Lines<'d> {
             }
         }
         if !batch.is_empty() {
-            let receipts = self.desk.provider.publish_batch(&batch)?;
-            self.last = receipts.last().map(|receipt| receipt.id());
+            let receipts = self.desk.publisher.publish_batch(&batch)?;
+            self.last = receipts.last().and_then(Receipt::id);
             self.published += batch.len() as u64;
             self.desk.counters.count_published(batch.len() as u64);
         }

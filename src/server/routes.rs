@@ -26,22 +26,30 @@ use super::{
 use crate::{
     limits,
     log::Overtaken,
-    provider::{DEFAULT_TOPIC, LocalProvider, SubscribeError, Subscription},
+    provider::{Closed, DEFAULT_TOPIC, LocalProvider, Publisher, Subscription},
 };
 
 /// What the handlers share. Clones are cheap.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
-    pub(super) provider: LocalProvider,
+    pub(super) publisher: Publisher,
     pub(super) counters: Arc<ControlCounters>,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
 }
 
-/// An event stream that counts against [`limits::CONTROL_SUBSCRIPTIONS_MAX`] while it lasts.
+/// An event stream that counts against [`Places::subscriptions`] while it lasts.
 struct Counted {
     subscription: Subscription,
     _permit: OwnedSemaphorePermit,
+}
+
+/// How many connections the control runtime has room for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub(super) connections: usize,
+    /// How many of them may be event streams.
+    pub(super) subscriptions: usize,
 }
 
 #[derive(Serialize)]
@@ -50,14 +58,31 @@ struct Subscribers {
     subscribers: u32,
 }
 
+impl Places {
+    /// Where the cores read the Log, few subscribers come here; without one, all of them do.
+    pub(super) fn of(local: Option<&LocalProvider>) -> Self {
+        match local {
+            Some(_) => Self {
+                connections: limits::CONTROL_CONNECTIONS_MAX,
+                subscriptions: limits::CONTROL_SUBSCRIPTIONS_MAX,
+            },
+            None => Self {
+                connections: limits::CONTROL_CONNECTIONS_MAX + limits::STREAMED_SUBSCRIPTIONS_MAX,
+                subscriptions: limits::STREAMED_SUBSCRIPTIONS_MAX,
+            },
+        }
+    }
+}
+
 impl Desk {
     pub(super) fn new(
-        provider: LocalProvider,
+        publisher: Publisher,
         counters: Arc<ControlCounters>,
         registry: Registry,
+        places: Places,
     ) -> Self {
-        let subscriptions = Arc::new(Semaphore::new(limits::CONTROL_SUBSCRIPTIONS_MAX));
-        Self { provider, counters, registry: Arc::new(registry), subscriptions }
+        let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
+        Self { publisher, counters, registry: Arc::new(registry), subscriptions }
     }
 }
 
@@ -101,7 +126,7 @@ async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, 
     let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
-    let subscription = desk.provider.subscribe(&selected)?;
+    let subscription = desk.publisher.provider().subscribe(&selected)?;
     let stream = Body::from_stream(Counted { subscription, _permit: permit });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -125,13 +150,16 @@ async fn subscribers(
     if !topics.is_empty() {
         return Err(Fault::bad_request("more than one topic"));
     }
-    let subscribers = desk.provider.subscribers(&topic);
+    let local = desk.publisher.provider().local();
+    let subscribers = local.map(|local| local.subscribers(&topic)).ok_or_else(|| {
+        Fault::new(StatusCode::NOT_IMPLEMENTED, "this provider does not count its subscribers")
+    })?;
     Ok(Json(Subscribers { topic, subscribers }))
 }
 
 async fn ready(State(desk): State<Desk>) -> Result<&'static str, Fault> {
-    if desk.provider.is_closed() {
-        return Err(SubscribeError::Closed.into());
+    if desk.publisher.provider().is_closed() {
+        return Err(Closed.into());
     }
     Ok("ready")
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     limits,
-    provider::{SubscribeRequest, TopicError, check_topic},
+    provider::{DEFAULT_TOPIC, SubscribeRequest, TopicError, check_topic},
 };
 
 /// Why a request's selection is refused.
@@ -33,7 +33,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What a subscription asks for, from its query and its `Last-Event-ID` headers.
 ///
-/// The header wins over the parameter: a browser that reconnects sends it to the address that it was
+/// No topic is the default one. The header wins over the parameter: a browser that reconnects sends it to the address that it was
 /// given once. Parameters of other names are passed over, because clients add their own.
 pub(super) fn subscription<'p, 'h>(
     pairs: impl Iterator<Item = (Cow<'p, str>, Cow<'p, str>)>,
@@ -52,6 +52,9 @@ pub(super) fn subscription<'p, 'h>(
     for value in headers {
         // Bytes that are not UTF-8 are nobody's id: they resume as an unknown one, with a gap.
         set_once(&mut by_header, String::from_utf8_lossy(value).into_owned())?;
+    }
+    if topics.is_empty() {
+        topics.push(DEFAULT_TOPIC.to_owned());
     }
     let last_event_id = by_header.filter(|id| !id.is_empty()).or(by_query);
     Ok(SubscribeRequest { topics, last_event_id })
@@ -113,7 +116,7 @@ mod tests {
         let request = select("topic=a%2Fb&x=y&topic=c+d", &[]).unwrap();
         assert_eq!(request.topics, ["a/b", "c d"]);
         assert_eq!(request.last_event_id, None);
-        assert_eq!(select("", &[]).unwrap(), SubscribeRequest::default());
+        assert_eq!(select("", &[]).unwrap(), SubscribeRequest::to(&[DEFAULT_TOPIC]));
     }
 
     #[test]

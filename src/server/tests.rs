@@ -35,13 +35,19 @@ impl Served {
         let counters = Arc::new(ControlCounters::default());
         let permits = Arc::new(Semaphore::new(places));
         let sources = Sources {
-            provider: provider.clone(),
+            provider: Some(provider.clone()),
             cores: vec![Arc::default(), Arc::default()],
             control: Arc::clone(&counters),
             control_permits: Arc::clone(&permits),
+            control_places: places,
         };
         let registry = metrics::registry(DriverKind::Epoll, "a \"test\"", sources);
-        let desk = Desk::new(provider.clone(), counters, registry);
+        let desk = Desk::new(
+            Publisher::new(provider.clone()),
+            counters,
+            registry,
+            Places::of(Some(&provider)),
+        );
         let (hand_over, handed_over) = mpsc::channel(8);
         let control = Control::start(routes::router(desk), permits, handed_over).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -91,7 +97,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.provider.shutdown();
+        let _ = self.provider.shutdown();
         if let Some(control) = self.control.take() {
             control.shutdown();
             control.join();
@@ -179,7 +185,7 @@ fn a_subscription_gets_its_head_at_once_and_its_events_after() {
 #[test]
 fn a_kept_alive_connection_may_subscribe_after_a_page() {
     let served = Served::new();
-    let first = served.provider.publish(&Message::new("1"), &["a"]).unwrap().id();
+    let first = served.provider.publish(&Message::new("1"), &["a"]).unwrap().id().unwrap();
     served.provider.publish(&Message::new("2"), &["a"]).unwrap();
     let client = served.connect("GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
     let mut client = BufReader::new(client);
@@ -200,9 +206,9 @@ fn http_1_0_gets_the_bare_events_and_the_end_of_the_connection() {
     let head = read_head(&mut client);
     assert!(!head.contains("transfer-encoding"), "{head}");
     served.wait_for_subscribers("a", 1);
-    let id = served.provider.publish(&Message::new("1"), &["a"]).unwrap().id();
+    let id = served.provider.publish(&Message::new("1"), &["a"]).unwrap().id().unwrap();
     assert_eq!(read_until(&mut client, "\n\n"), format!("id: {id}\ndata: 1\n\n"));
-    served.provider.shutdown();
+    served.provider.shutdown().unwrap();
     let mut rest = String::new();
     client.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
@@ -217,7 +223,7 @@ fn event_streams_end_in_order_and_idle_connections_close_at_shutdown() {
     read_head(&mut idle);
     served.provider.publish(&Message::new("last"), &["a"]).unwrap();
     let control = served.control.take().unwrap();
-    served.provider.shutdown();
+    served.provider.shutdown().unwrap();
     control.shutdown();
     control.join();
     let mut text = String::new();
@@ -390,7 +396,7 @@ fn faulty_subscriptions_are_refused_as_on_the_cores() {
     request("Last-Event-ID: a\r\nLast-Event-ID: a\r\n")
         .check_error(400, "last event id is given twice");
     request("Content-Length: 1\r\n").check_error(400, "a subscription has no body");
-    served.provider.shutdown();
+    served.provider.shutdown().unwrap();
     served.get("/events").check_error(503, "the server is shutting down");
 }
 
@@ -418,7 +424,7 @@ fn health_ready_page_and_metrics_answer() {
     ] {
         assert!(metrics.lines().any(|this| this == line), "no {line} in\n{metrics}");
     }
-    served.provider.shutdown();
+    served.provider.shutdown().unwrap();
     served.get("/ready").check_error(503, "the server is shutting down");
 }
 

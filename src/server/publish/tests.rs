@@ -10,7 +10,11 @@ use hyper::body::Frame;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::{log::LogOptions, provider::LocalProvider};
+use crate::{
+    log::LogOptions,
+    provider::{LocalProvider, Publisher},
+    server::routes::Places,
+};
 
 /// A body that gives its chunk and then nothing more, nor its end.
 struct Stuck(Option<Bytes>);
@@ -32,7 +36,8 @@ impl http_body::Body for Stuck {
 
 fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
-    Desk::new(provider, Arc::default(), Registry::default())
+    let places = Places::of(Some(&provider));
+    Desk::new(Publisher::new(provider), Arc::default(), Registry::default(), places)
 }
 
 /// Publishes a body that gets stuck after `chunk`; the clock runs ahead while nothing happens.

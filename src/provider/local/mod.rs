@@ -1,5 +1,12 @@
 //! The default provider: a Log in this process.
 
+mod reader;
+mod start;
+mod subscription;
+#[cfg(test)]
+mod tests;
+mod topic_table;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering, fence},
@@ -8,9 +15,16 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, futures::OwnedNotified};
 
+pub use self::{
+    reader::Reader,
+    start::{GAP_EVENT, Start},
+    subscription::LocalSubscription,
+    topic_table::{DEFAULT_TOPIC, TopicError, check_topic},
+};
+use self::{reader::Readers, topic_table::TopicTable};
 use super::{
-    DEFAULT_TOPIC, PublishError, Reader, Receipt, SubscribeError, Subscription, check_topic,
-    reader::Readers, topic_table::TopicTable,
+    Closed, Provider, Publication, PublishError, Receipt, SubscribeError, SubscribeRequest,
+    Subscription,
 };
 use crate::{
     limits,
@@ -32,15 +46,6 @@ struct Shared {
     async_wake: Arc<Notify>,
     closed: AtomicBool,
     subscribers: AtomicU64,
-}
-
-/// What a subscriber asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SubscribeRequest {
-    /// Topics by name; none means [`DEFAULT_TOPIC`].
-    pub topics: Vec<String>,
-    /// The last event it saw, to go on after that.
-    pub last_event_id: Option<String>,
 }
 
 /// How often an async publisher looks whether the readers have caught up.
@@ -65,11 +70,7 @@ impl LocalProvider {
     ///
     /// # Errors
     /// [`PublishError`] names what is wrong; the message then reaches nobody.
-    pub fn publish(
-        &self,
-        message: &Message,
-        topics: &[impl AsRef<str>],
-    ) -> Result<Receipt, PublishError> {
+    pub fn publish(&self, message: &Message, topics: &[&str]) -> Result<Receipt, PublishError> {
         self.check(message, topics)?;
         let mut append = self.shared.log.append();
         self.check_open()?;
@@ -84,27 +85,26 @@ impl LocalProvider {
     ///
     /// # Errors
     /// [`PublishError`] of the first message that is wrong; then none is published.
-    pub fn publish_batch<T: AsRef<str>>(
-        &self,
-        batch: &[(Message, Vec<T>)],
-    ) -> Result<Vec<Receipt>, PublishError> {
-        for (message, topics) in batch {
-            self.check(message, topics)?;
+    pub fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
+        for publication in batch {
+            self.check(publication.message, publication.topics)?;
         }
         let mut append = self.shared.log.append();
         self.check_open()?;
-        let mut appended = Vec::with_capacity(batch.len());
+        let mut sequences = Vec::with_capacity(batch.len());
         let mut batch_topics = Vec::with_capacity(batch.len());
-        for (message, topics) in batch {
-            let topics = self.resolve(topics);
-            appended.push(append.append(message, topics.clone()));
+        for publication in batch {
+            let topics = self.resolve(publication.topics);
+            sequences.push(append.append(publication.message, topics.clone()));
             batch_topics.push(topics);
         }
         self.publish_appended(append);
         self.announce(&batch_topics);
-        let receipts = appended.iter().zip(batch).zip(&batch_topics);
-        Ok(receipts
-            .map(|((&at, (message, _)), topics)| self.receipt(at, message, topics))
+        let appended = sequences.iter().zip(batch).zip(&batch_topics);
+        Ok(appended
+            .map(|((&sequence, publication), topics)| {
+                self.receipt(sequence, publication.message, topics)
+            })
             .collect())
     }
 
@@ -122,13 +122,14 @@ impl LocalProvider {
     ///
     /// # Errors
     /// [`SubscribeError`] names what is wrong with the request.
-    pub fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {
+    pub fn subscribe(
+        &self,
+        request: &SubscribeRequest,
+    ) -> Result<LocalSubscription, SubscribeError> {
         request.check()?;
-        if self.is_closed() {
-            return Err(SubscribeError::Closed);
-        }
+        self.check_open()?;
         let topics = self.join(&request.topics);
-        Ok(Subscription::new(self.clone(), topics, request.last_event_id.as_deref()))
+        Ok(LocalSubscription::new(self.clone(), topics, request.last_event_id.as_deref()))
     }
 
     /// Subscribers of a topic at the moment.
@@ -153,12 +154,16 @@ impl LocalProvider {
 
     /// Ends it: later publishes and subscribes are refused, async subscriptions end after what they
     /// are owed. The engine ends its own.
-    pub fn shutdown(&self) {
+    ///
+    /// # Errors
+    /// [`Closed`] if that has happened before.
+    pub fn shutdown(&self) -> Result<(), Closed> {
         // Under the append lock, so a publish is either before this or refused.
         let append = self.shared.log.append();
-        self.shared.closed.store(true, Ordering::Release);
+        let was_closed = self.shared.closed.swap(true, Ordering::AcqRel);
         drop(append);
         self.shared.async_wake.notify_waiters();
+        if was_closed { Err(Closed) } else { Ok(()) }
     }
 
     /// Whether it has been shut down.
@@ -171,11 +176,10 @@ impl LocalProvider {
         self.shared.readers.register(wake)
     }
 
-    /// Counts a subscriber in on topics by name (checked before), each once; none is the default.
+    /// Counts a subscriber in on topics by name (checked before), each once.
     pub fn join(&self, names: &[String]) -> Vec<Arc<Topic>> {
-        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len().max(1));
-        let default = [DEFAULT_TOPIC.to_owned()];
-        for (nth, name) in if names.is_empty() { &default } else { names }.iter().enumerate() {
+        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
+        for (nth, name) in names.iter().enumerate() {
             if names.iter().take(nth).any(|earlier| earlier == name) {
                 continue;
             }
@@ -195,7 +199,7 @@ impl LocalProvider {
         Arc::clone(&self.shared.async_wake).notified_owned()
     }
 
-    fn check(&self, message: &Message, topics: &[impl AsRef<str>]) -> Result<(), PublishError> {
+    fn check(&self, message: &Message, topics: &[&str]) -> Result<(), PublishError> {
         check(message, topics)?;
         let automatic = message.event_id().and_then(|id| id.as_str().parse::<AutomaticId>().ok());
         if automatic.is_some_and(|id| id.epoch == self.shared.log.epoch()) {
@@ -204,19 +208,19 @@ impl LocalProvider {
         Ok(())
     }
 
-    fn check_open(&self) -> Result<(), PublishError> {
-        if self.is_closed() { Err(PublishError::Closed) } else { Ok(()) }
+    fn check_open(&self) -> Result<(), Closed> {
+        if self.is_closed() { Err(Closed) } else { Ok(()) }
     }
 
     /// Topics of a message, each once. Only under the append lock.
-    fn resolve(&self, names: &[impl AsRef<str>]) -> FrameTopics {
+    fn resolve(&self, names: &[&str]) -> FrameTopics {
         let find = |name: &str| self.shared.topics.for_append(name, &self.shared.log);
         if let [name] = names {
-            return FrameTopics::One(find(name.as_ref()));
+            return FrameTopics::One(find(name));
         }
         let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
         for name in names {
-            let topic = find(name.as_ref());
+            let topic = find(name);
             if topics.iter().all(|earlier| earlier.id() != topic.id()) {
                 topics.push(topic);
             }
@@ -246,30 +250,44 @@ impl LocalProvider {
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
-        Receipt {
-            automatic: AutomaticId { epoch: self.shared.log.epoch(), position: sequence.number() },
-            own: message.event_id().cloned(),
-            subscribers: topics.as_slice().iter().map(|topic| topic.subscribers()).sum(),
+        let subscribers = topics.as_slice().iter().map(|topic| topic.subscribers()).sum();
+        match message.event_id() {
+            Some(own) => Receipt::new(Some(own.clone()), subscribers),
+            None => {
+                let (epoch, position) = (self.shared.log.epoch(), sequence.number());
+                Receipt::automatic(AutomaticId { epoch, position }, subscribers)
+            }
         }
     }
 }
 
-impl SubscribeRequest {
-    /// Checks it against the limits.
-    ///
-    /// # Errors
-    /// [`SubscribeError`] names the fault.
-    pub fn check(&self) -> Result<(), SubscribeError> {
-        let len = self.topics.len();
-        if len > limits::TOPICS_PER_SUBSCRIPTION_MAX {
-            let max = limits::TOPICS_PER_SUBSCRIPTION_MAX;
-            return Err(SubscribeError::TooManyTopics { len, max });
-        }
-        self.topics.iter().try_for_each(|topic| Ok(check_topic(topic)?))
+impl Provider for LocalProvider {
+    fn publish(&self, message: &Message, topics: &[&str]) -> Result<Receipt, PublishError> {
+        self.publish(message, topics)
+    }
+
+    fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
+        self.publish_batch(batch)
+    }
+
+    fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {
+        self.subscribe(request).map(Subscription::new)
+    }
+
+    fn shutdown(&self) -> Result<(), Closed> {
+        self.shutdown()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    fn local(&self) -> Option<&LocalProvider> {
+        Some(self)
     }
 }
 
-fn check(message: &Message, topics: &[impl AsRef<str>]) -> Result<(), PublishError> {
+fn check(message: &Message, topics: &[&str]) -> Result<(), PublishError> {
     if topics.is_empty() {
         return Err(PublishError::NoTopics);
     }
@@ -278,7 +296,7 @@ fn check(message: &Message, topics: &[impl AsRef<str>]) -> Result<(), PublishErr
         return Err(PublishError::TooManyTopics { len: topics.len(), max });
     }
     for topic in topics {
-        check_topic(topic.as_ref())?;
+        check_topic(topic)?;
     }
     if message.event_type().is_some_and(|event| event.is_reserved()) {
         return Err(PublishError::ReservedEventType);

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::provider::{LocalSubscription, Publisher};
 use crate::{
     limits,
     log::{LogOptions, Sequence},
@@ -19,7 +20,7 @@ fn request(topics: &[&str], last_event_id: Option<&str>) -> SubscribeRequest {
 }
 
 /// The data of everything that is there now.
-async fn drain(subscription: &mut Subscription) -> Vec<String> {
+async fn drain(subscription: &mut LocalSubscription) -> Vec<String> {
     let mut text = String::new();
     while let Ok(Some(item)) =
         tokio::time::timeout(Duration::from_millis(20), subscription.next()).await
@@ -48,7 +49,7 @@ async fn resuming_after_each_id_gives_exactly_what_follows() {
     let ids: Vec<_> = (0..20)
         .map(|n| {
             let topic = if n % 2 == 0 { "even" } else { "odd" };
-            provider.publish(&Message::new(n.to_string()), &[topic]).unwrap().id()
+            provider.publish(&Message::new(n.to_string()), &[topic]).unwrap().id().unwrap()
         })
         .collect();
     for (seen, id) in ids.iter().enumerate() {
@@ -76,8 +77,8 @@ async fn an_unknown_id_gets_a_gap_event_and_then_all_that_is_retained() {
 #[tokio::test]
 async fn an_evicted_id_gets_a_gap_event_but_a_quiet_topic_resumes_without_one() {
     let provider = provider();
-    let quiet = provider.publish(&Message::new("quiet"), &["quiet"]).unwrap().id();
-    let evicted = provider.publish(&Message::new("gone"), &["busy"]).unwrap().id();
+    let quiet = provider.publish(&Message::new("quiet"), &["quiet"]).unwrap().id().unwrap();
+    let evicted = provider.publish(&Message::new("gone"), &["busy"]).unwrap().id().unwrap();
     let big = Message::new("x".repeat(limits::BODY_BYTES_MAX / 2));
     while provider.log().tail() == Sequence::FIRST {
         provider.publish(&big, &["busy"]).unwrap();
@@ -112,17 +113,18 @@ async fn shutdown_gives_what_is_owed_and_ends() {
     let provider = provider();
     let mut subscription = provider.subscribe(&request(&["a"], None)).unwrap();
     provider.publish(&Message::new("last"), &["a"]).unwrap();
-    provider.shutdown();
+    provider.shutdown().unwrap();
+    assert_eq!(provider.shutdown(), Err(Closed));
     assert!(subscription.next().await.unwrap().is_ok());
     assert!(subscription.next().await.is_none());
-    assert_eq!(provider.publish(&Message::new("x"), &["a"]), Err(PublishError::Closed));
+    assert_eq!(provider.publish(&Message::new("x"), &["a"]), Err(PublishError::Closed(Closed)));
 }
 
 #[test]
 fn what_may_not_be_published_is_refused_by_name() {
     let provider = provider();
     let message = Message::new("x");
-    assert_eq!(provider.publish(&message, &[""; 0]).unwrap_err(), PublishError::NoTopics);
+    assert_eq!(provider.publish(&message, &[]).unwrap_err(), PublishError::NoTopics);
     let control = provider.publish(&message, &["a\nb"]).unwrap_err();
     assert_eq!(control.to_string(), "topic name has a control character at byte 1");
     let ours = Message::new("x").event(EventType::new(GAP_EVENT).unwrap());
@@ -135,7 +137,11 @@ fn what_may_not_be_published_is_refused_by_name() {
 #[test]
 fn a_batch_with_a_fault_publishes_nothing() {
     let provider = provider();
-    let batch = [(Message::new("1"), vec!["a"]), (Message::new("2"), vec!["a\0"])];
+    let (one, two) = (Message::new("1"), Message::new("2"));
+    let batch = [
+        Publication { message: &one, topics: &["a"] },
+        Publication { message: &two, topics: &["a\0"] },
+    ];
     assert!(provider.publish_batch(&batch).is_err());
     assert_eq!(provider.log().head(), Sequence::FIRST);
     let receipts = provider.publish_batch(&batch[..1]).unwrap();
@@ -148,7 +154,7 @@ async fn an_own_id_is_kept_and_resumed_from_while_it_is_retained() {
     let own = |id: &str| Message::new(id).id(EventId::new(id).unwrap());
     for id in ["one", "two", "one", "three"] {
         let receipt = provider.publish(&own(id), &["a"]).unwrap();
-        assert_eq!(receipt.id().as_str(), id);
+        assert_eq!(receipt.id().unwrap().as_str(), id);
     }
     let resumed = |id| provider.subscribe(&request(&["a"], Some(id))).unwrap();
     // An id that came twice means the first: something comes again, nothing is missed.
@@ -164,7 +170,7 @@ async fn an_own_id_is_kept_and_resumed_from_while_it_is_retained() {
 #[test]
 fn an_own_id_that_looks_like_one_of_ours_is_refused() {
     let provider = provider();
-    let ours = provider.publish(&Message::new("x"), &["a"]).unwrap().id();
+    let ours = provider.publish(&Message::new("x"), &["a"]).unwrap().id().unwrap();
     let again = Message::new("x").id(ours);
     assert_eq!(provider.publish(&again, &["a"]).unwrap_err(), PublishError::ReservedEventId);
 }

@@ -1,4 +1,4 @@
-//! A subscription read by an async task: any HTTP stack can serve one.
+//! A subscription to the Log that an async task reads: any HTTP stack can serve one.
 //!
 //! The same Log, the same order and the same rules as on the engine's cores, at the cost of a task.
 
@@ -19,12 +19,9 @@ use crate::log::{Cursor, Framing, Overtaken, Run, Topic};
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// A live, ordered stream of encoded events; each item holds one or more whole ones.
-///
-/// It ends when the provider is shut down, after everything published before. A reader so slow that
-/// the Log overtakes it gets one [`Overtaken`] and then the end.
+/// A [`Subscription`](crate::provider::Subscription) to a [`LocalProvider`], in the flesh.
 #[derive(Debug)]
-pub struct Subscription {
+pub struct LocalSubscription {
     provider: LocalProvider,
     topics: Vec<Arc<Topic>>,
     cursor: Cursor,
@@ -34,7 +31,7 @@ pub struct Subscription {
     ended: bool,
 }
 
-impl Subscription {
+impl LocalSubscription {
     pub(super) fn new(
         provider: LocalProvider,
         topics: Vec<Arc<Topic>>,
@@ -114,7 +111,7 @@ impl Subscription {
     }
 }
 
-impl Stream for Subscription {
+impl Stream for LocalSubscription {
     type Item = Result<Bytes, Overtaken>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -122,7 +119,7 @@ impl Stream for Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for LocalSubscription {
     fn drop(&mut self) {
         for topic in &self.topics {
             topic.remove_async_subscriber();

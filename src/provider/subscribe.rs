@@ -1,0 +1,117 @@
+//! What a subscriber asks for, and the stream that it gets.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::{Closed, TopicError, check_topic};
+use crate::{limits, log::Overtaken};
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribeRequest {
+    /// Topics by name, at least one and at most [`limits::TOPICS_PER_SUBSCRIPTION_MAX`].
+    pub topics: Vec<String>,
+    /// The last event it saw, to go on after that; empty is as good as none.
+    pub last_event_id: Option<String>,
+}
+
+impl SubscribeRequest {
+    /// What is published to `topics` from now on.
+    pub fn to(topics: &[impl AsRef<str>]) -> Self {
+        let topics = topics.iter().map(|topic| topic.as_ref().to_owned()).collect();
+        Self { topics, last_event_id: None }
+    }
+
+    /// The same, after the event with this id.
+    #[must_use]
+    pub fn after(mut self, last_event_id: impl Into<String>) -> Self {
+        self.last_event_id = Some(last_event_id.into());
+        self
+    }
+
+    /// Checks it against the limits.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] names the fault.
+    pub fn check(&self) -> Result<(), SubscribeError> {
+        let (len, max) = (self.topics.len(), limits::TOPICS_PER_SUBSCRIPTION_MAX);
+        match len {
+            0 => Err(SubscribeError::NoTopics),
+            _ if len > max => Err(SubscribeError::TooManyTopics { len, max }),
+            _ => self.topics.iter().try_for_each(|topic| Ok(check_topic(topic)?)),
+        }
+    }
+}
+
+/// Why a subscription is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// No topic was named.
+    #[error("no topic is named")]
+    NoTopics,
+    /// More than [`crate::limits::TOPICS_PER_SUBSCRIPTION_MAX`].
+    #[error("{len} topics are more than {max}")]
+    TooManyTopics {
+        /// Topics given.
+        len: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// A topic's name is not valid.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The provider has been shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// What the provider gets messages from has failed, in its words.
+    #[error("the provider failed: {0}")]
+    Failed(String),
+}
+
+/// A live, ordered stream of encoded events; each item holds one or more whole ones.
+///
+/// It ends when the provider is shut down, after everything published before. A reader so slow that
+/// what it still needs is gone gets one [`Overtaken`], and then the end.
+pub struct Subscription {
+    stream: Pin<Box<dyn Stream<Item = Result<Bytes, Overtaken>> + Send>>,
+}
+
+impl Subscription {
+    /// A subscription that gives what `stream` does.
+    pub fn new(stream: impl Stream<Item = Result<Bytes, Overtaken>> + Send + 'static) -> Self {
+        Self { stream: Box::pin(stream) }
+    }
+
+    /// The next events, or none at the end.
+    ///
+    /// # Errors
+    /// [`Overtaken`]: events were lost; the subscription is over.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Overtaken>> {
+        poll_fn(|context| self.stream.as_mut().poll_next(context)).await
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Bytes, Overtaken>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.stream.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
