@@ -7,19 +7,48 @@
 pub(crate) use loom::{
     cell::UnsafeCell,
     sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering, fence},
+        Arc, RwLockReadGuard,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     },
 };
+
+#[cfg(fanfare_loom)]
+pub(crate) use lock::RwLock;
 
 #[cfg(not(fanfare_loom))]
 pub(crate) use std::sync::{
     Arc,
-    atomic::{AtomicU8, AtomicUsize, Ordering, fence},
+    atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(not(fanfare_loom))]
+pub(crate) use parking_lot::{RwLock, RwLockReadGuard};
+
+#[cfg(not(fanfare_loom))]
 pub(crate) use cell::UnsafeCell;
+
+#[cfg(fanfare_loom)]
+mod lock {
+    use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+    /// loom's lock behind the access methods of `parking_lot`'s.
+    #[derive(Debug)]
+    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().expect("no thread panics while it holds the lock")
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().expect("no thread panics while it holds the lock")
+        }
+    }
+}
 
 #[cfg(not(fanfare_loom))]
 mod cell {

@@ -269,7 +269,7 @@ impl<D: Driver> Core<D> {
     /// The Log has overtaken the core: ends the members that lost something, and goes on.
     fn skip_retired(&mut self) {
         let lost =
-            |group: &&Group| group.topics.iter().any(|topic| topic.retired_below() > self.position);
+            |group: &&Group| group.topics.iter().any(|topic| topic.complete_from() > self.position);
         let losers: Vec<Socket> =
             self.groups.iter().filter(lost).flat_map(|group| group.live().to_vec()).collect();
         for socket in losers {

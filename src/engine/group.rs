@@ -70,7 +70,7 @@ impl Groups {
         for topic in topics {
             let groups = self.by_topic.entry(topic.id()).or_default();
             if groups.is_empty() {
-                topic.add_interest(self.reader);
+                topic.interest().add_reader(self.reader);
             }
             groups.push(id);
         }
@@ -131,7 +131,7 @@ impl Groups {
         groups.retain(|&group| group != id);
         if groups.is_empty() {
             self.by_topic.remove(&topic.id());
-            topic.remove_interest(self.reader);
+            topic.interest().remove_reader(self.reader);
         }
     }
 }

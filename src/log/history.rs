@@ -1,19 +1,14 @@
 //! The Log itself: the append lock, the head, and the segments that are retained.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
-use crossbeam::utils::CachePadded;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len, own_ids::OwnIds,
+    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len,
+    own_ids::OwnIds,
     segment::SegmentWriter,
+    window::{Stretch, Window},
 };
 use crate::{limits, sse::Message};
 
@@ -36,12 +31,7 @@ impl Default for LogOptions {
 pub struct Log {
     epoch: u32,
     history_bytes: usize,
-    /// Sequence of the next frame: everything below is published.
-    head: CachePadded<AtomicU64>,
-    /// Sequence of the oldest retained frame.
-    tail: CachePadded<AtomicU64>,
-    /// Oldest first; the last one is being written.
-    segments: RwLock<VecDeque<Segment>>,
+    retained: Window<Segment>,
     writer: Mutex<SegmentWriter>,
     own_ids: Mutex<OwnIds>,
 }
@@ -70,9 +60,7 @@ impl Log {
         Self {
             epoch,
             history_bytes,
-            head: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
-            tail: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
-            segments: RwLock::new(VecDeque::from([writer.segment()])),
+            retained: Window::new(writer.segment()),
             writer: Mutex::new(writer),
             own_ids: Mutex::default(),
         }
@@ -86,31 +74,28 @@ impl Log {
     /// Sequence that the next frame will get; every frame below it is published.
     #[inline]
     pub fn head(&self) -> Sequence {
-        // Acquire; pairs with the Release in `Append::publish`.
-        Sequence::new(self.head.load(Ordering::Acquire))
+        self.retained.head()
     }
 
     /// Sequence of the oldest retained frame; the head when there is none.
     #[inline]
     pub fn tail(&self) -> Sequence {
-        Sequence::new(self.tail.load(Ordering::Acquire))
+        self.retained.tail()
     }
 
     /// Bytes retained: frames and their records.
     pub fn bytes_used(&self) -> usize {
-        self.segments.read().iter().map(Segment::bytes_used).sum()
+        self.retained.stretches().iter().map(Segment::bytes_used).sum()
     }
 
     /// The segment that holds `sequence`, or will: none when it is retired.
     pub fn segment(&self, sequence: Sequence) -> Option<Segment> {
-        let segments = self.segments.read();
-        let after = segments.partition_point(|segment| segment.first() <= sequence);
-        Some(segments[after.checked_sub(1)?].clone())
+        self.retained.find(sequence)
     }
 
     /// Sequence of the first retained frame whose position is at least `position`.
     pub fn find(&self, position: u64) -> Sequence {
-        let segments = self.segments.read();
+        let segments = self.retained.stretches();
         let starts_before = |segment: &Segment| {
             segment.frame(segment.first()).is_some_and(|frame| frame.position() < position)
         };
@@ -126,7 +111,7 @@ impl Log {
     /// Whether a reader that has read up to `progress` is so far behind that more than half of the
     /// history lies before it.
     pub fn is_far_behind(&self, progress: Sequence) -> bool {
-        let segments = self.segments.read();
+        let segments = self.retained.stretches();
         let unread = segments.iter().rev().take_while(|segment| segment.end() > progress);
         unread.map(Segment::bytes_used).sum::<usize>() > self.history_bytes / 2
     }
@@ -134,8 +119,7 @@ impl Log {
     /// Takes the append lock.
     pub fn append(&self) -> Append<'_> {
         let writer = self.writer.lock();
-        // Only the holder of the lock changes the head.
-        let next = Sequence::new(self.head.load(Ordering::Relaxed));
+        let next = self.head();
         Append { log: self, writer, next, emptied: Vec::new() }
     }
 }
@@ -171,8 +155,7 @@ impl Append<'_> {
     /// The lock is held until the `Append` is dropped.
     pub fn publish(&mut self) -> Vec<Arc<Topic>> {
         self.writer.publish();
-        // Release; pairs with the Acquire in `Log::head`.
-        self.log.head.store(self.next.number(), Ordering::Release);
+        self.log.retained.publish(self.next);
         std::mem::take(&mut self.emptied)
     }
 
@@ -181,16 +164,17 @@ impl Append<'_> {
         self.writer.publish();
         let bytes_max = segment_bytes(self.log.history_bytes).max(chunk_len(event_len));
         *self.writer = new_segment(self.next, bytes_max);
-        self.log.segments.write().push_back(self.writer.segment());
+        self.log.retained.push(self.writer.segment());
         self.retire();
     }
 
-    /// Drops the oldest segments while the history is too large. Never one with unpublished frames.
+    /// Drops the oldest segments while the history is too large.
     fn retire(&mut self) {
         let mut used = self.log.bytes_used();
         while used > self.log.history_bytes {
-            let Some(oldest) = self.take_oldest() else { return };
+            let Some(oldest) = self.log.retained.take_oldest() else { return };
             used -= oldest.bytes_used();
+            self.log.own_ids.lock().retire_below(oldest.end());
             for frame in oldest.frames(oldest.first()..oldest.end()) {
                 self.retire_frame(&frame);
             }
@@ -199,24 +183,16 @@ impl Append<'_> {
 
     fn retire_frame(&mut self, frame: &super::Frame<'_>) {
         for topic in frame.topics() {
-            if topic.retire(frame.sequence()) {
+            if topic.retire_below(frame.sequence().plus(1)) {
                 self.emptied.push(Arc::clone(topic));
             }
         }
     }
+}
 
-    fn take_oldest(&self) -> Option<Segment> {
-        let head = self.log.head.load(Ordering::Relaxed);
-        let mut segments = self.log.segments.write();
-        if segments.len() < 2 || segments[1].first().number() > head {
-            return None;
-        }
-        let oldest = segments.pop_front();
-        self.log.own_ids.lock().retire_below(segments[0].first());
-        // Release; pairs with the Acquire in `Log::tail`. Before the topics' indexes shrink, so
-        // whoever misses a sequence there finds the new tail.
-        self.log.tail.store(segments[0].first().number(), Ordering::Release);
-        oldest
+impl Stretch for Segment {
+    fn first(&self) -> Sequence {
+        self.first()
     }
 }
 

@@ -6,7 +6,10 @@
 //! keeps it alive until the read is over. Nothing is queued per subscriber.
 
 pub mod append_only;
+pub mod index;
+pub mod interest;
 pub mod signal;
+pub mod window;
 
 #[cfg(not(fanfare_loom))]
 mod history;
@@ -18,7 +21,6 @@ mod own_ids;
 mod read;
 #[cfg(not(fanfare_loom))]
 mod segment;
-#[cfg(not(fanfare_loom))]
 mod sequence;
 #[cfg(not(fanfare_loom))]
 mod topic;
@@ -29,8 +31,10 @@ pub(crate) use self::segment::{chunk_len, write_chunk};
 pub use self::{
     history::{Append, Log, LogOptions},
     id::{AutomaticId, IdText, NotAutomatic},
+    interest::ReaderId,
     read::{Cursor, Framing, Overtaken, Run},
     segment::{Frame, FrameTopics, Segment},
-    sequence::Sequence,
-    topic::{ReaderId, Topic, TopicId},
+    topic::{Topic, TopicId},
 };
+
+pub use self::sequence::Sequence;

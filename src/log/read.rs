@@ -148,7 +148,7 @@ impl Run {
         let mut complete = true;
         for topic in topics {
             let before = self.sequences.len();
-            if !topic.sequences(from, below, FRAMES_PER_READ_MAX, &mut self.sequences) {
+            if !topic.sequences(from..below, FRAMES_PER_READ_MAX, &mut self.sequences) {
                 return Err(Overtaken);
             }
             complete &= self.sequences.len() - before < FRAMES_PER_READ_MAX;

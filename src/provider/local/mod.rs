@@ -236,14 +236,14 @@ impl LocalProvider {
 
     /// Wakes whoever wants frames of these topics, which have just been published.
     fn announce(&self, published: &[FrameTopics]) {
-        // SeqCst; pairs with the fence in `Topic::add_interest`: we see a new reader's interest, or
+        // SeqCst; pairs with the fence in `Interest::add_reader`: we see a new reader's interest, or
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let (interest, any_async) = topics.fold((0, false), |(interest, any_async), topic| {
-            (interest | topic.interest(), any_async || topic.has_async_subscribers())
+        let (readers, any_async) = topics.fold((0, false), |(readers, any_async), topic| {
+            (readers | topic.interest().readers(), any_async || topic.interest().has_tasks())
         });
-        self.shared.readers.notify(interest);
+        self.shared.readers.notify(readers);
         if any_async {
             self.shared.async_wake.notify_waiters();
         }

@@ -66,7 +66,7 @@ impl LocalProvider {
         if next >= self.log().head() {
             return Ok(next);
         }
-        if topics.iter().any(|topic| topic.retired_below() > next) {
+        if topics.iter().any(|topic| topic.complete_from() > next) {
             return Err(Reason::Evicted);
         }
         Ok(next)

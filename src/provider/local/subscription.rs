@@ -38,7 +38,7 @@ impl LocalSubscription {
         last_event_id: Option<&str>,
     ) -> Self {
         for topic in &topics {
-            topic.add_async_subscriber();
+            topic.interest().add_task();
         }
         let start = provider.start(&topics, last_event_id);
         Self {
@@ -122,7 +122,7 @@ impl Stream for LocalSubscription {
 impl Drop for LocalSubscription {
     fn drop(&mut self) {
         for topic in &self.topics {
-            topic.remove_async_subscriber();
+            topic.interest().remove_task();
             self.provider.leave(topic);
         }
     }
