@@ -29,6 +29,23 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 /// Most topics of one subscription. A subscriber on n topics costs O(n) where it catches up.
 pub const TOPICS_PER_SUBSCRIPTION_MAX: usize = 32;
 
+/// Most patterns that are subscribed to at a time. Each costs some 300 B and its segments, and a
+/// publisher one index entry for each that matches.
+pub const PATTERNS_MAX: usize = 16 * 1024;
+
+/// Most bytes of an idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Most idempotency keys remembered; beyond, the oldest goes before its time. Each costs up to 400 B, and
+/// a batch 48 B for each further message: 26 MiB for single messages.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 64 * 1024;
+
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(120);
+
+/// Most times that a replayer is asked for one subscriber, while the Log's tail runs away from it.
+pub const REPLAYS_MAX: u32 = 8;
+
 /// Most topics of one message. Each costs one index entry of 8 B in the Log.
 pub const TOPICS_PER_MESSAGE_MAX: usize = 32;
 

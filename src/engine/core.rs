@@ -356,9 +356,7 @@ impl<D: Driver> Core<D> {
     }
 
     fn unsubscribe(&mut self, group: GroupId) {
-        for topic in &self.groups.get(group).topics {
-            self.context.provider.leave(topic);
-        }
+        self.context.provider.leave(&self.groups.get(group).topics);
         self.groups.leave(group);
         let subscribers = &self.context.counters.subscribers;
         subscribers.set(subscribers.get() - 1);

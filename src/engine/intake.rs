@@ -10,8 +10,7 @@ use super::{
 };
 use crate::{
     http::{
-        EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, Head, RequestHead, Version, error,
-        parse_head_after,
+        EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, Head, Version, error, parse_head_after,
     },
     limits,
     log::{Framing, chunk_len, write_chunk},
@@ -91,7 +90,9 @@ impl<D: Driver> Core<D> {
         match parse_head_after(bytes, seen) {
             Ok(Head::Partial) => return false,
             Ok(Head::Complete(head)) => match self.context.admission.admit(&head) {
-                Verdict::Subscribe(request) => self.subscribe(socket, &head, &request, now),
+                Verdict::Subscribe(request) => {
+                    self.subscribe(socket, bytes, head.version, &request, now);
+                }
                 Verdict::HandOver => self.hand_over(socket, bytes, now),
                 Verdict::Refuse(response) => self.refuse(socket, &response, now),
             },
@@ -103,23 +104,31 @@ impl<D: Driver> Core<D> {
     fn subscribe(
         &mut self,
         socket: Socket,
-        head: &RequestHead<'_>,
+        received: &[u8],
+        version: Version,
         request: &SubscribeRequest,
         now: Instant,
     ) {
         if self.drain_until.is_some() || self.connections.len() > self.context.connections_max {
             return self.refuse(socket, &error(503, "no room for another subscriber"), now);
         }
-        let framing = match head.version {
+        let last_event_id = request.last_event_id.as_deref();
+        if self.context.provider.needs_replayer(&request.topics, last_event_id) {
+            return self.hand_over(socket, received, now);
+        }
+        let topics = match self.context.provider.join(&request.topics) {
+            Ok(topics) => topics,
+            Err(full) => return self.refuse(socket, &error(503, &full.to_string()), now),
+        };
+        let framing = match version {
             Version::Http10 => Framing::Bare,
             Version::Http11 => Framing::Chunked,
         };
         // Interest before the start: what is published after this wakes the core.
-        let topics = self.context.provider.join(&request.topics);
         let group = self.groups.join(&topics, framing);
         // Frames nobody here wanted have not moved the core; this one may want them.
         self.go_to_head();
-        let start = self.context.provider.start(&topics, request.last_event_id.as_deref());
+        let start = self.context.provider.start(&topics, last_event_id);
         let mut prelude = match framing {
             Framing::Chunked => EVENT_STREAM_HEAD_CHUNKED.to_vec(),
             Framing::Bare => EVENT_STREAM_HEAD_CLOSE.to_vec(),

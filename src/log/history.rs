@@ -1,6 +1,6 @@
 //! The Log itself: the append lock, the head, and the segments that are retained.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -56,7 +56,8 @@ impl Log {
     pub fn new(options: LogOptions) -> Self {
         let epoch = getrandom::u32().expect("the system gives random numbers");
         let history_bytes = options.history_bytes.max(limits::HISTORY_BYTES_MIN);
-        let writer = new_segment(Sequence::FIRST, segment_bytes(history_bytes));
+        let bytes_max = segment_bytes(history_bytes);
+        let writer = SegmentWriter::new(Sequence::FIRST, bytes_max, frames_max(bytes_max));
         Self {
             epoch,
             history_bytes,
@@ -103,6 +104,26 @@ impl Log {
         segments[after.saturating_sub(1)].find(position)
     }
 
+    /// Sequence of the first retained frame that was published after `time`; the head, or later, if
+    /// none was. See [`Append::set_time`].
+    pub fn first_published_after(&self, time: Duration) -> Sequence {
+        let segments = self.retained.stretches();
+        // All of those before the last one whose beginning is too old are too old.
+        let too_old = |segment: &Segment| segment.first_published_after(time) > segment.first();
+        let after = segments.partition_point(too_old);
+        segments[after.saturating_sub(1)].first_published_after(time)
+    }
+
+    /// Sequence of the first retained frame from which to `head` there are at most `bytes` of frames.
+    pub fn first_of_last_bytes(&self, bytes: u64, head: Sequence) -> Sequence {
+        let segments = self.retained.stretches();
+        let after = segments.partition_point(|segment| segment.first() <= head);
+        let end = segments[after.saturating_sub(1)].bytes_before(head);
+        let behind = end.saturating_sub(bytes);
+        let after = segments.partition_point(|segment| segment.base() < behind);
+        segments[after.saturating_sub(1)].first_behind(behind)
+    }
+
     /// Sequence of the first retained frame whose message brought this id.
     pub fn find_own_id(&self, id: &str) -> Option<Sequence> {
         self.own_ids.lock().find(id)
@@ -140,14 +161,20 @@ impl Append<'_> {
         if !self.writer.has_room(event_len) {
             self.start_segment(event_len);
         }
+        let tail = self.log.tail();
         for topic in topics.as_slice() {
-            topic.append(sequence);
+            topic.append(sequence, tail);
         }
         self.writer.append(position, topics, event_len, |out| {
             message.encode_into(id, out);
         });
         self.next = sequence.plus(1);
         sequence
+    }
+
+    /// Says that it is `now`, by a clock that does not go back, for what is appended from here on.
+    pub fn set_time(&mut self, now: Duration) {
+        self.writer.set_time(now);
     }
 
     /// Publishes what was appended, and gives the topics that lost their last retained frame.
@@ -163,7 +190,7 @@ impl Append<'_> {
         // Frames of this batch stay unseen until the head moves.
         self.writer.publish();
         let bytes_max = segment_bytes(self.log.history_bytes).max(chunk_len(event_len));
-        *self.writer = new_segment(self.next, bytes_max);
+        *self.writer = self.writer.next(bytes_max, frames_max(bytes_max));
         self.log.retained.push(self.writer.segment());
         self.retire();
     }
@@ -196,8 +223,8 @@ impl Stretch for Segment {
     }
 }
 
-fn new_segment(first: Sequence, bytes_max: usize) -> SegmentWriter {
-    SegmentWriter::new(first, bytes_max, bytes_max / BYTES_PER_RECORD)
+fn frames_max(bytes_max: usize) -> usize {
+    bytes_max / BYTES_PER_RECORD
 }
 
 /// A sixteenth of the history, so that retiring one segment is a small step.

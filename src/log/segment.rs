@@ -10,7 +10,7 @@
 //! so a run of frames is one contiguous send, and the event alone is a slice of it (for HTTP/1.0
 //! clients and in-process readers). Written through [`SegmentWriter`], read through [`Segment`].
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -24,6 +24,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Segment {
     first: Sequence,
+    /// Bytes of all frames of the Log before the first.
+    base: u64,
     bytes: Arc<AppendOnly<u8>>,
     frames: Arc<AppendOnly<Record>>,
 }
@@ -32,6 +34,9 @@ pub struct Segment {
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
     first: Sequence,
+    base: u64,
+    /// When the newest frame was published.
+    latest: Duration,
     bytes: Appender<u8>,
     frames: Appender<Record>,
 }
@@ -40,10 +45,16 @@ pub(super) struct SegmentWriter {
 #[derive(Debug)]
 struct Record {
     position: u64,
+    published: Nanos,
     start: u32,
     chunk_len: u32,
     topics: FrameTopics,
 }
+
+const _: () = assert!(size_of::<Record>() == 40, "the history's bound is computed from it");
+
+/// A time in nanoseconds; 585 years of them.
+type Nanos = u64;
 
 /// The topics of a frame; nearly all have one.
 #[derive(Clone, Debug)]
@@ -74,12 +85,26 @@ impl FrameTopics {
 
 impl SegmentWriter {
     pub(super) fn new(first: Sequence, bytes_max: usize, frames_max: usize) -> Self {
-        Self { first, bytes: Appender::new(bytes_max), frames: Appender::new(frames_max) }
+        Self {
+            first,
+            base: 0,
+            latest: Duration::ZERO,
+            bytes: Appender::new(bytes_max),
+            frames: Appender::new(frames_max),
+        }
+    }
+
+    /// The writer of the segment behind this one.
+    pub(super) fn next(&self, bytes_max: usize, frames_max: usize) -> Self {
+        let first = self.first.plus(self.frames.written());
+        let base = self.base + self.bytes.written() as u64;
+        Self { base, latest: self.latest, ..Self::new(first, bytes_max, frames_max) }
     }
 
     pub(super) fn segment(&self) -> Segment {
         Segment {
             first: self.first,
+            base: self.base,
             bytes: Arc::clone(self.bytes.shared()),
             frames: Arc::clone(self.frames.shared()),
         }
@@ -87,6 +112,11 @@ impl SegmentWriter {
 
     pub(super) fn has_room(&self, event_len: usize) -> bool {
         self.frames.remaining() > 0 && self.bytes.remaining() >= chunk_len(event_len)
+    }
+
+    /// Says that frames are published at this time from now on; never before an earlier one's.
+    pub(super) fn set_time(&mut self, now: Duration) {
+        self.latest = self.latest.max(now);
     }
 
     /// Appends an event of exactly `event_len` bytes, which `encode` writes.
@@ -102,6 +132,7 @@ impl SegmentWriter {
         self.bytes.append_with(chunk_len, |chunk| write_chunk(chunk, event_len, encode));
         self.frames.push(Record {
             position,
+            published: nanos(self.latest),
             // Segments are at most a few MiB (`limits::SEGMENT_BYTES_MAX`, or one message).
             start: u32::try_from(start).expect("a segment is far below 4 GiB"),
             chunk_len: u32::try_from(chunk_len).expect("a message is far below 4 GiB"),
@@ -160,8 +191,35 @@ impl Segment {
 
     /// Sequence of the first frame whose position is at least `position`.
     pub fn find(&self, position: u64) -> Sequence {
-        let records = self.frames.as_slice();
-        self.first.plus(records.partition_point(|record| record.position < position))
+        self.first_where(|record| record.position >= position)
+    }
+
+    /// Sequence of the first frame that was published after `time`.
+    pub(super) fn first_published_after(&self, time: Duration) -> Sequence {
+        let time = nanos(time);
+        self.first_where(|record| record.published > time)
+    }
+
+    /// Bytes of all frames of the Log before the first.
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Bytes of all frames of the Log before `end`, which is here or the end.
+    pub(super) fn bytes_before(&self, end: Sequence) -> u64 {
+        let within = end.since(self.first).and_then(|count| count.checked_sub(1));
+        let last = within.and_then(|index| self.frames.get(index));
+        self.base + last.map_or(0, |last| u64::from(last.start) + u64::from(last.chunk_len))
+    }
+
+    /// Sequence of the first frame before which all frames of the Log have at least `bytes`.
+    pub(super) fn first_behind(&self, bytes: u64) -> Sequence {
+        self.first_where(|record| self.base + u64::from(record.start) >= bytes)
+    }
+
+    /// The first frame for which `is_it` holds, as it does for all after that; else the end.
+    fn first_where(&self, is_it: impl Fn(&Record) -> bool) -> Sequence {
+        self.first.plus(self.frames.as_slice().partition_point(|record| !is_it(record)))
     }
 }
 
@@ -226,6 +284,10 @@ impl AsRef<[u8]> for View {
     fn as_ref(&self) -> &[u8] {
         &self.bytes.as_slice()[self.range.clone()]
     }
+}
+
+fn nanos(time: Duration) -> Nanos {
+    Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 const CRLF: &[u8; 2] = b"\r\n";

@@ -26,6 +26,12 @@ impl Sequence {
         Self(self.0 + count as u64)
     }
 
+    /// The sequence `count` frames earlier, and not before the first.
+    #[must_use]
+    pub fn minus(self, count: u64) -> Self {
+        Self(self.0.saturating_sub(count).max(Self::FIRST.0))
+    }
+
     /// Frames from `earlier` to this one; none if this one comes before.
     pub fn since(self, earlier: Self) -> Option<usize> {
         self.0.checked_sub(earlier.0).map(|count| count as usize)

@@ -24,17 +24,29 @@ pub struct Topic {
     index: Mutex<Index>,
     interest: Interest,
     subscribers: AtomicU32,
+    is_pattern: bool,
 }
 
 impl Topic {
     /// A topic without frames. Frames before `complete_from` may have been its own in an earlier life.
     pub fn new(id: TopicId, name: &str, complete_from: Sequence) -> Self {
+        Self::with(id, name, complete_from, false)
+    }
+
+    /// A pattern that stands for topics: every frame from `complete_from` on that is published to one of
+    /// them is published to it too.
+    pub fn pattern(id: TopicId, name: &str, complete_from: Sequence) -> Self {
+        Self::with(id, name, complete_from, true)
+    }
+
+    fn with(id: TopicId, name: &str, complete_from: Sequence, is_pattern: bool) -> Self {
         Self {
             id,
             name: name.into(),
             index: Mutex::new(Index::new(complete_from)),
             interest: Interest::new(),
             subscribers: AtomicU32::new(0),
+            is_pattern,
         }
     }
 
@@ -46,6 +58,11 @@ impl Topic {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is a pattern, and stands for topics.
+    pub fn is_pattern(&self) -> bool {
+        self.is_pattern
     }
 
     /// Who is woken for its frames.
@@ -91,8 +108,19 @@ impl Topic {
         self.index.lock().find(range, max, found)
     }
 
-    pub(super) fn append(&self, sequence: Sequence) {
-        self.index.lock().append(sequence);
+    /// Adds frames from before this pattern was one, in order: all that are its own from
+    /// `complete_from` on.
+    pub fn prepend(&self, older: &[Sequence], complete_from: Sequence) {
+        self.index.lock().prepend(older, complete_from);
+    }
+
+    pub(super) fn append(&self, sequence: Sequence, tail: Sequence) {
+        let mut index = self.index.lock();
+        if self.is_pattern {
+            // Frames that were prepended do not name the pattern when they are retired.
+            index.retire_below(tail);
+        }
+        index.append(sequence);
     }
 
     /// Forgets its frames before `tail`. True when none is left.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 pub use self::{
     local::{
-        DEFAULT_TOPIC, GAP_EVENT, LocalProvider, LocalSubscription, Reader, Start, TopicError,
-        check_topic,
+        AfterGap, DEFAULT_TOPIC, GAP_EVENT, Ids, LocalProvider, LocalProviderBuilder,
+        LocalSubscription, Reader, Replay, ReplayRequest, Replayed, Replayer, Start, TopicError,
+        check_topic, check_topic_or_pattern,
     },
     publisher::Publisher,
     receipt::{PublishError, Receipt},
@@ -62,6 +63,22 @@ pub trait Provider: Send + Sync + 'static {
         }
     }
 
+    /// Publishes a batch once, however often it is asked to under the same key: later calls get the
+    /// receipts of the first, and nothing is published.
+    ///
+    /// A key is remembered for a while, which the provider states. One that remembers none leaves this as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`publish_batch`](Self::publish_batch), and what [`PublishError`] says of keys.
+    fn publish_once(
+        &self,
+        _key: &str,
+        _batch: &[Publication<'_>],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        Err(PublishError::NoIdempotencyKeys)
+    }
+
     /// Subscribes: a stream of encoded events, to which dropping it puts an end.
     ///
     /// # Errors
@@ -105,6 +122,14 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 
     fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
         (**self).publish_batch(batch)
+    }
+
+    fn publish_once(
+        &self,
+        key: &str,
+        batch: &[Publication<'_>],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        (**self).publish_once(key, batch)
     }
 
     fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {

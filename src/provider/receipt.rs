@@ -8,6 +8,7 @@ use crate::{log::AutomaticId, sse::EventId};
 pub struct Receipt {
     id: Id,
     subscribers: u32,
+    is_repeated: bool,
 }
 
 /// Text is made of an automatic id only where somebody wants it.
@@ -22,11 +23,16 @@ impl Receipt {
     /// A receipt for a message that went out with this id, if with any, and was there for so many
     /// subscribers in this process.
     pub fn new(id: Option<EventId>, subscribers: u32) -> Self {
-        Self { id: id.map_or(Id::None, Id::Own), subscribers }
+        Self { id: id.map_or(Id::None, Id::Own), subscribers, is_repeated: false }
     }
 
     pub(super) fn automatic(id: AutomaticId, subscribers: u32) -> Self {
-        Self { id: Id::Automatic(id), subscribers }
+        Self { id: Id::Automatic(id), subscribers, is_repeated: false }
+    }
+
+    /// The receipt of what was published before, for whoever publishes it again.
+    pub(super) fn repeated(&self) -> Self {
+        Self { is_repeated: true, ..self.clone() }
     }
 
     /// The id that the message went out with: its own, or the one it was given. None where the
@@ -45,6 +51,12 @@ impl Receipt {
     /// once.
     pub fn subscribers(&self) -> u32 {
         self.subscribers
+    }
+
+    /// Whether the message had been published before under the same idempotency key, and was not
+    /// published again.
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
     }
 }
 
@@ -72,6 +84,29 @@ pub enum PublishError {
     /// The message's own id is one that this provider gives, or will give, to another.
     #[error("the event id is one of those that this server gives out")]
     ReservedEventId,
+    /// The message brings an id where all ids are automatic.
+    #[error("the message brings an event id, but here all ids are automatic")]
+    OwnEventId,
+    /// The message brings no id where each must.
+    #[error("the message has no event id, and here each brings its own")]
+    NoEventId,
+    /// The message's own id is that of another one that is still retained.
+    #[error("the event id is that of a message that is still retained")]
+    DuplicateEventId,
+    /// The idempotency key is empty or over [`crate::limits::IDEMPOTENCY_KEY_BYTES_MAX`].
+    #[error("idempotency key of {len} bytes: it has from 1 to {max}")]
+    IdempotencyKey {
+        /// Its length in bytes.
+        len: usize,
+        /// The most it may have.
+        max: usize,
+    },
+    /// Something else was published under the same idempotency key.
+    #[error("the idempotency key was used for something else")]
+    IdempotencyKeyReused,
+    /// The provider remembers no idempotency keys.
+    #[error("this provider remembers no idempotency keys")]
+    NoIdempotencyKeys,
     /// The encoded message is over [`crate::limits::MESSAGE_BYTES_MAX`].
     #[error("message of {len} bytes encoded is larger than {max}")]
     TooLarge {

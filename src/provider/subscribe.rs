@@ -10,13 +10,13 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Closed, TopicError, check_topic};
+use super::{Closed, TopicError, check_topic_or_pattern};
 use crate::{limits, log::Overtaken};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscribeRequest {
-    /// Topics by name, at least one and at most [`limits::TOPICS_PER_SUBSCRIPTION_MAX`].
+    /// Topics by name, or patterns, at least one and at most [`limits::TOPICS_PER_SUBSCRIPTION_MAX`].
     pub topics: Vec<String>,
     /// The last event it saw, to go on after that; empty is as good as none.
     pub last_event_id: Option<String>,
@@ -45,7 +45,7 @@ impl SubscribeRequest {
         match len {
             0 => Err(SubscribeError::NoTopics),
             _ if len > max => Err(SubscribeError::TooManyTopics { len, max }),
-            _ => self.topics.iter().try_for_each(|topic| Ok(check_topic(topic)?)),
+            _ => self.topics.iter().try_for_each(|topic| Ok(check_topic_or_pattern(topic)?)),
         }
     }
 }
@@ -68,6 +68,9 @@ pub enum SubscribeError {
     /// A topic's name is not valid.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// There are [`limits::PATTERNS_MAX`] other patterns.
+    #[error("there is no room for another pattern")]
+    TooManyPatterns,
     /// The provider has been shut down.
     #[error(transparent)]
     Closed(#[from] Closed),

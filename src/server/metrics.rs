@@ -169,11 +169,7 @@ impl Sources {
 fn log_gauges(provider: &LocalProvider) -> [(&'static str, &'static str, u64); 5] {
     let log = provider.log();
     [
-        (
-            "fanfare_subscribers",
-            "Subscribers now; one on several topics counts for each.",
-            provider.subscriptions(),
-        ),
+        ("fanfare_subscribers", "Subscribers now.", provider.subscriptions()),
         (
             "fanfare_topics",
             "Topics that have a subscriber or a retained message.",

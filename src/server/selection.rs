@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     limits,
-    provider::{DEFAULT_TOPIC, SubscribeRequest, TopicError, check_topic},
+    provider::{DEFAULT_TOPIC, SubscribeRequest, TopicError, check_topic, check_topic_or_pattern},
 };
 
 /// Why a request's selection is refused.
@@ -31,7 +31,7 @@ pub(super) enum SelectionError {
 const TOPIC: &str = "topic";
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// What a subscription asks for, from its query and its `Last-Event-ID` headers.
+/// What a subscription asks for, of topics and patterns, from its query and its `Last-Event-ID` headers.
 ///
 /// No topic is the default one. The header wins over the parameter: a browser that reconnects sends it to the address that it was
 /// given once. Parameters of other names are passed over, because clients add their own.
@@ -43,7 +43,10 @@ pub(super) fn subscription<'p, 'h>(
     let mut by_query = None;
     for (name, value) in pairs {
         match &*name {
-            TOPIC => add_topic(&mut topics, &value, limits::TOPICS_PER_SUBSCRIPTION_MAX)?,
+            TOPIC => {
+                check_topic_or_pattern(&value)?;
+                add_topic(&mut topics, &value, limits::TOPICS_PER_SUBSCRIPTION_MAX)?;
+            }
             LAST_EVENT_ID => set_once(&mut by_query, value.into_owned())?,
             _ => {}
         }
@@ -67,7 +70,10 @@ pub(super) fn publish_topics(query: Option<&str>) -> Result<Vec<String>, Selecti
     let mut topics = Vec::new();
     for (name, value) in pairs(query) {
         match &*name {
-            TOPIC => add_topic(&mut topics, &value, limits::TOPICS_PER_MESSAGE_MAX)?,
+            TOPIC => {
+                check_topic(&value)?;
+                add_topic(&mut topics, &value, limits::TOPICS_PER_MESSAGE_MAX)?;
+            }
             _ => return Err(SelectionError::UnknownParameter(name.into_owned())),
         }
     }
@@ -79,7 +85,7 @@ pub(super) fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes())
 }
 
-/// Checks a topic that was named.
+/// Checks a topic that a message names.
 pub(super) fn check_named(topic: &str) -> Result<(), SelectionError> {
     if topic.is_empty() {
         return Err(SelectionError::EmptyTopic);
@@ -88,7 +94,9 @@ pub(super) fn check_named(topic: &str) -> Result<(), SelectionError> {
 }
 
 fn add_topic(topics: &mut Vec<String>, topic: &str, max: usize) -> Result<(), SelectionError> {
-    check_named(topic)?;
+    if topic.is_empty() {
+        return Err(SelectionError::EmptyTopic);
+    }
     if topics.len() == max {
         return Err(SelectionError::TooManyTopics { len: max + 1, max });
     }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::*;
-use crate::sse::Message;
+use crate::{
+    provider::{ReplayRequest, Replayed, Replayer},
+    sse::Message,
+};
 
 /// A control runtime without an engine.
 struct Served {
@@ -93,6 +96,48 @@ impl Served {
         }
         panic!("there are {} subscribers, not {subscribers}", self.provider.subscribers(topic));
     }
+}
+
+/// An archive of one message.
+struct Archive;
+
+impl Replayer for Archive {
+    fn replay(&self, _: &ReplayRequest) -> Option<Replayed> {
+        Some(Box::pin(Once(Some(Message::new("archived").id("old-1".parse().unwrap())))))
+    }
+}
+
+struct Once(Option<Message>);
+
+impl futures_core::Stream for Once {
+    type Item = Result<Message, Box<dyn std::error::Error + Send + Sync>>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+#[test]
+fn whoever_needs_the_replayer_is_served_by_the_control_runtime() {
+    let provider = LocalProvider::builder().replayer(Archive).build();
+    let server =
+        Server::builder().listen("127.0.0.1:0").cores(1).provider(provider).start().unwrap();
+    let publisher = server.publisher();
+    publisher.publish(&Message::new("retained"), &["a"]).unwrap();
+    let mut client = TcpStream::connect(server.local_addr()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client
+        .write_all(b"GET /events?topic=a&last-event-id=old-0 HTTP/1.0\r\nHost: h\r\n\r\n")
+        .unwrap();
+    let mut lines = BufReader::new(client).lines().map(Result::unwrap);
+    let mut next_data = || lines.find(|line| line.starts_with("data: ")).unwrap();
+    assert_eq!(next_data(), "data: archived");
+    assert_eq!(next_data(), "data: retained");
+    publisher.publish(&Message::new("live"), &["a"]).unwrap();
+    assert_eq!(next_data(), "data: live");
 }
 
 impl Drop for Served {

@@ -1,27 +1,42 @@
 //! The default provider: a Log in this process.
 
+mod builder;
+mod cold_history;
+mod idempotency;
+mod patterns;
 mod reader;
+mod replay;
 mod start;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod topic_name;
+mod topic_sets;
 mod topic_table;
 
+use std::collections::HashSet;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering, fence},
 };
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::OwnedNotified};
 
+use self::{
+    builder::Settings, idempotency::Idempotency, reader::Readers, topic_sets::TopicSets,
+    topic_table::TopicTable,
+};
 pub use self::{
+    builder::{Ids, LocalProviderBuilder},
+    cold_history::{ReplayRequest, Replayed, Replayer},
     reader::Reader,
+    replay::{AfterGap, Replay},
     start::{GAP_EVENT, Start},
     subscription::LocalSubscription,
-    topic_table::{DEFAULT_TOPIC, TopicError, check_topic},
+    topic_name::{DEFAULT_TOPIC, TopicError, check_topic, check_topic_or_pattern},
 };
-use self::{reader::Readers, topic_table::TopicTable};
 use super::{
     Closed, Provider, Publication, PublishError, Receipt, SubscribeError, SubscribeRequest,
     Subscription,
@@ -33,6 +48,9 @@ use crate::{
 };
 
 /// A provider whose Log is in this process. Clones share it.
+///
+/// It also has what a [`Provider`] may leave out: replay of what is retained, [`patterns`](Self::subscribe)
+/// of topics, atomic batches, and [idempotency keys](Self::publish_once).
 #[derive(Clone, Debug)]
 pub struct LocalProvider {
     shared: Arc<Shared>,
@@ -41,8 +59,11 @@ pub struct LocalProvider {
 #[derive(Debug)]
 struct Shared {
     log: Log,
+    settings: Settings,
     topics: TopicTable,
+    topic_sets: TopicSets,
     readers: Readers,
+    idempotency: Mutex<Idempotency>,
     async_wake: Arc<Notify>,
     closed: AtomicBool,
     subscribers: AtomicU64,
@@ -52,12 +73,27 @@ struct Shared {
 const CATCH_UP_POLL: Duration = Duration::from_millis(1);
 
 impl LocalProvider {
-    /// A provider with an empty Log.
+    /// A provider with an empty Log, and the default settings.
+    ///
+    /// # Panics
+    /// If the system has no randomness to give.
     pub fn new(options: LogOptions) -> Self {
+        Self::builder().history_bytes(options.history_bytes).build()
+    }
+
+    /// A provider with other settings.
+    pub fn builder() -> LocalProviderBuilder {
+        LocalProviderBuilder::default()
+    }
+
+    fn with(builder: LocalProviderBuilder) -> Self {
         let shared = Shared {
-            log: Log::new(options),
+            log: Log::new(builder.log),
+            settings: builder.settings,
             topics: TopicTable::default(),
+            topic_sets: TopicSets::default(),
             readers: Readers::default(),
+            idempotency: Mutex::default(),
             async_wake: Arc::default(),
             closed: AtomicBool::new(false),
             subscribers: AtomicU64::new(0),
@@ -74,7 +110,9 @@ impl LocalProvider {
         self.check(message, topics)?;
         let mut append = self.shared.log.append();
         self.check_open()?;
-        let topics = self.resolve(topics);
+        self.check_own_ids(&[message])?;
+        append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
+        let topics = self.shared.topics.resolve(topics, &self.shared.log);
         let sequence = append.append(message, topics.clone());
         self.publish_appended(append);
         self.announce(std::slice::from_ref(&topics));
@@ -91,10 +129,15 @@ impl LocalProvider {
         }
         let mut append = self.shared.log.append();
         self.check_open()?;
+        if self.shared.settings.ids == Ids::Own {
+            let messages: Vec<&Message> = batch.iter().map(|one| one.message).collect();
+            self.check_own_ids(&messages)?;
+        }
+        append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
         let mut sequences = Vec::with_capacity(batch.len());
         let mut batch_topics = Vec::with_capacity(batch.len());
         for publication in batch {
-            let topics = self.resolve(publication.topics);
+            let topics = self.shared.topics.resolve(publication.topics, &self.shared.log);
             sequences.push(append.append(publication.message, topics.clone()));
             batch_topics.push(topics);
         }
@@ -106,6 +149,36 @@ impl LocalProvider {
                 self.receipt(sequence, publication.message, topics)
             })
             .collect())
+    }
+
+    /// Publishes a batch once, however often it is asked to under the same key.
+    ///
+    /// A key is remembered for [`limits::IDEMPOTENCY_WINDOW`], among the last
+    /// [`limits::IDEMPOTENCY_KEYS_MAX`]. Whatever else is published under a key meanwhile waits for it.
+    ///
+    /// ```
+    /// use fanfare::{LocalProvider, LogOptions, Message, provider::Publication};
+    ///
+    /// let provider = LocalProvider::new(LogOptions::default());
+    /// let order = Message::new("order 17");
+    /// let batch = [Publication { message: &order, topics: &["orders"] }];
+    /// let first = provider.publish_once("order-17", &batch)?;
+    /// let again = provider.publish_once("order-17", &batch)?;
+    /// assert_eq!(first[0].id(), again[0].id());
+    /// assert!(again[0].is_repeated());
+    /// # Ok::<(), fanfare::PublishError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`publish_batch`](Self::publish_batch), and what [`PublishError`] says of keys.
+    pub fn publish_once(
+        &self,
+        key: &str,
+        batch: &[Publication<'_>],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        self.check_open()?;
+        let mut idempotency = self.shared.idempotency.lock();
+        idempotency.publish_once(key, batch, self.now(), || self.publish_batch(batch))
     }
 
     /// Resolves when no reader thread is far behind: the back-pressure a publisher may choose.
@@ -120,6 +193,10 @@ impl LocalProvider {
 
     /// Subscribes: an async stream of encoded events.
     ///
+    /// A topic may be a pattern: in it the segment `*` stands for any one segment, and `**` at the end
+    /// for one or more, as in `orders/*/status` or `orders/**`. Names that share no beginning with a
+    /// pattern cost their publishers nothing.
+    ///
     /// # Errors
     /// [`SubscribeError`] names what is wrong with the request.
     pub fn subscribe(
@@ -128,21 +205,21 @@ impl LocalProvider {
     ) -> Result<LocalSubscription, SubscribeError> {
         request.check()?;
         self.check_open()?;
-        let topics = self.join(&request.topics);
+        let topics = self.join(&request.topics)?;
         Ok(LocalSubscription::new(self.clone(), topics, request.last_event_id.as_deref()))
     }
 
-    /// Subscribers of a topic at the moment.
-    pub fn subscribers(&self, topic: &str) -> u32 {
-        self.shared.topics.get(topic).map_or(0, |topic| topic.subscribers())
+    /// Subscribers that a message to this topic would reach, or subscribers of this pattern.
+    pub fn subscribers(&self, name: &str) -> u32 {
+        self.shared.topic_sets.count(&self.shared.topics.reached_by(name))
     }
 
-    /// Subscriptions in all at the moment; one on several topics counts once for each.
+    /// Subscriptions in all at the moment.
     pub fn subscriptions(&self) -> u64 {
         self.shared.subscribers.load(Ordering::Relaxed)
     }
 
-    /// Topics that have a subscriber or a retained message.
+    /// Topics that have a subscriber or a retained message, without patterns.
     pub fn topics(&self) -> usize {
         self.shared.topics.len()
     }
@@ -176,33 +253,81 @@ impl LocalProvider {
         self.shared.readers.register(wake)
     }
 
-    /// Counts a subscriber in on topics by name (checked before), each once.
-    pub fn join(&self, names: &[String]) -> Vec<Arc<Topic>> {
+    /// Counts a subscriber in on topics and patterns by name (checked before), each once.
+    ///
+    /// # Errors
+    /// [`SubscribeError::TooManyPatterns`]; then it is counted in nowhere.
+    pub fn join(&self, names: &[String]) -> Result<Vec<Arc<Topic>>, SubscribeError> {
         let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
         for (nth, name) in names.iter().enumerate() {
             if names.iter().take(nth).any(|earlier| earlier == name) {
                 continue;
             }
-            topics.push(self.shared.topics.subscribe(name, &self.shared.log));
-            self.shared.subscribers.fetch_add(1, Ordering::Relaxed);
+            match self.join_topic(name) {
+                Ok(topic) => topics.push(topic),
+                Err(full) => {
+                    topics.iter().for_each(|topic| self.leave_topic(topic));
+                    return Err(full);
+                }
+            }
         }
-        topics
+        self.shared.topic_sets.join(&topics);
+        self.shared.subscribers.fetch_add(1, Ordering::Relaxed);
+        Ok(topics)
     }
 
-    /// Counts a subscriber of a topic out.
-    pub fn leave(&self, topic: &Topic) {
-        self.shared.topics.unsubscribe(topic, &self.shared.log);
+    /// Counts a subscriber out that was counted in on these topics.
+    pub fn leave(&self, topics: &[Arc<Topic>]) {
+        self.shared.topic_sets.leave(topics);
+        topics.iter().for_each(|topic| self.leave_topic(topic));
         self.shared.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn async_notified(&self) -> OwnedNotified {
+    fn join_topic(&self, name: &str) -> Result<Arc<Topic>, SubscribeError> {
+        let joined = self.shared.topics.subscribe(name, &self.shared.log);
+        joined.ok_or(SubscribeError::TooManyPatterns)
+    }
+
+    fn leave_topic(&self, topic: &Topic) {
+        self.shared.topics.unsubscribe(topic, &self.shared.log);
+    }
+
+    fn topic_sets(&self) -> &TopicSets {
+        &self.shared.topic_sets
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    fn replayer(&self) -> Option<&dyn Replayer> {
+        self.shared.settings.replayer.as_deref()
+    }
+
+    fn now(&self) -> Duration {
+        (self.shared.settings.clock)()
+    }
+
+    /// The time, where it is needed; reading the clock costs as much as half an append.
+    fn now_if(&self, needed: bool) -> Duration {
+        if needed { self.now() } else { Duration::ZERO }
+    }
+
+    fn async_notified(&self) -> OwnedNotified {
         Arc::clone(&self.shared.async_wake).notified_owned()
     }
 
     fn check(&self, message: &Message, topics: &[&str]) -> Result<(), PublishError> {
         check(message, topics)?;
-        let automatic = message.event_id().and_then(|id| id.as_str().parse::<AutomaticId>().ok());
-        if automatic.is_some_and(|id| id.epoch == self.shared.log.epoch()) {
+        let Some(own) = message.event_id() else {
+            let is_missing = self.shared.settings.ids == Ids::Own;
+            return if is_missing { Err(PublishError::NoEventId) } else { Ok(()) };
+        };
+        if self.shared.settings.ids == Ids::Automatic {
+            return Err(PublishError::OwnEventId);
+        }
+        let automatic = own.as_str().parse::<AutomaticId>();
+        if automatic.is_ok_and(|id| id.epoch == self.shared.log.epoch()) {
             return Err(PublishError::ReservedEventId);
         }
         Ok(())
@@ -212,20 +337,18 @@ impl LocalProvider {
         if self.is_closed() { Err(Closed) } else { Ok(()) }
     }
 
-    /// Topics of a message, each once. Only under the append lock.
-    fn resolve(&self, names: &[&str]) -> FrameTopics {
-        let find = |name: &str| self.shared.topics.for_append(name, &self.shared.log);
-        if let [name] = names {
-            return FrameTopics::One(find(name));
+    /// Where messages bring their ids, each must be new. Only under the append lock.
+    fn check_own_ids(&self, messages: &[&Message]) -> Result<(), PublishError> {
+        if self.shared.settings.ids != Ids::Own {
+            return Ok(());
         }
-        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
-        for name in names {
-            let topic = find(name);
-            if topics.iter().all(|earlier| earlier.id() != topic.id()) {
-                topics.push(topic);
+        let mut ids = HashSet::new();
+        for id in messages.iter().filter_map(|message| message.event_id()) {
+            if !ids.insert(id) || self.shared.log.find_own_id(id.as_str()).is_some() {
+                return Err(PublishError::DuplicateEventId);
             }
         }
-        FrameTopics::Many(topics.into())
+        Ok(())
     }
 
     fn publish_appended(&self, mut append: Append<'_>) {
@@ -240,23 +363,21 @@ impl LocalProvider {
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let (readers, any_async) = topics.fold((0, false), |(readers, any_async), topic| {
-            (readers | topic.interest().readers(), any_async || topic.interest().has_tasks())
+        let (readers, any_task) = topics.fold((0, false), |(readers, any_task), topic| {
+            let interest = topic.interest();
+            (readers | interest.readers(), any_task || interest.has_tasks())
         });
         self.shared.readers.notify(readers);
-        if any_async {
+        if any_task {
             self.shared.async_wake.notify_waiters();
         }
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
-        let subscribers = topics.as_slice().iter().map(|topic| topic.subscribers()).sum();
+        let subscribers = self.shared.topic_sets.count(topics.as_slice());
         match message.event_id() {
             Some(own) => Receipt::new(Some(own.clone()), subscribers),
-            None => {
-                let (epoch, position) = (self.shared.log.epoch(), sequence.number());
-                Receipt::automatic(AutomaticId { epoch, position }, subscribers)
-            }
+            None => Receipt::automatic(self.id_at(sequence), subscribers),
         }
     }
 }
@@ -268,6 +389,14 @@ impl Provider for LocalProvider {
 
     fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
         self.publish_batch(batch)
+    }
+
+    fn publish_once(
+        &self,
+        key: &str,
+        batch: &[Publication<'_>],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        self.publish_once(key, batch)
     }
 
     fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {

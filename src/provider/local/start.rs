@@ -2,13 +2,16 @@
 //!
 //! I5: a resume is contiguous, or the in-band `fanfare.gap` event comes before any later message.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::LocalProvider;
+use super::{
+    AfterGap, LocalProvider,
+    topic_name::{is_pattern, matches},
+};
 use crate::{
-    log::{AutomaticId, Cursor, Sequence, Topic},
+    log::{AutomaticId, Cursor, Sequence, Topic, TopicId},
     sse::{EventId, EventType, Message},
 };
 
@@ -24,22 +27,23 @@ pub struct Start {
     pub gap: Option<Vec<u8>>,
 }
 
-#[derive(Serialize)]
-struct Gap<'g> {
-    requested: &'g str,
-    first_available: String,
-    reason: Reason,
-}
-
-#[derive(Clone, Copy, Serialize)]
+/// Why a subscription cannot go on where its last one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Reason {
-    /// The frames after it are no longer retained.
+pub(super) enum GapReason {
+    /// The messages after it are no longer retained, or may not be replayed any more.
     Evicted,
     /// It is an id of another life of the Log.
     Epoch,
     /// It is not an id of this Log.
     Unknown,
+}
+
+#[derive(Serialize)]
+struct Gap<'g> {
+    requested: &'g str,
+    first_available: String,
+    reason: GapReason,
 }
 
 /// Characters of the client's id that the gap event repeats.
@@ -54,26 +58,62 @@ impl LocalProvider {
         };
         match self.resume(topics, requested) {
             Ok(sequence) => Start { cursor: Cursor::at(sequence), gap: None },
-            Err(reason) => self.start_after_gap(requested, reason),
+            Err(reason) => self.start_after_gap(topics, requested, reason),
         }
     }
 
+    /// Whether the Log cannot resume what is asked for, and there is a [`Replayer`](super::Replayer) to
+    /// ask instead: an async task must then serve the subscription.
+    pub fn needs_replayer(&self, names: &[String], last_event_id: Option<&str>) -> bool {
+        let Some(requested) = last_event_id.filter(|id| !id.is_empty()) else { return false };
+        if self.replayer().is_none() {
+            return false;
+        }
+        let Ok(topics) = self.join(names) else { return false };
+        let resumed = self.resume(&topics, requested);
+        self.leave(&topics);
+        resumed.is_err()
+    }
+
     /// The first frame after the requested one, if none in between is lost.
-    fn resume(&self, topics: &[Arc<Topic>], requested: &str) -> Result<Sequence, Reason> {
+    pub(super) fn resume(
+        &self,
+        topics: &[Arc<Topic>],
+        requested: &str,
+    ) -> Result<Sequence, GapReason> {
         let next = self.after(requested)?;
         // An id from ahead of the head is one that was seen elsewhere: it gets nothing until the
         // Log has passed it.
         if next >= self.log().head() {
             return Ok(next);
         }
-        if topics.iter().any(|topic| topic.complete_from() > next) {
-            return Err(Reason::Evicted);
+        let first = self.first_replayable();
+        let is_over = |topic: &Arc<Topic>| next < first && topic.has_any(next..first);
+        if !self.is_retained(topics, next) || topics.iter().any(is_over) {
+            return Err(GapReason::Evicted);
         }
         Ok(next)
     }
 
+    /// Whether the Log has every frame of these topics from `next` on.
+    pub(super) fn is_retained(&self, topics: &[Arc<Topic>], next: Sequence) -> bool {
+        self.complete_patterns(topics, next);
+        topics.iter().all(|topic| topic.complete_from() <= next)
+    }
+
+    /// The first frame that may be replayed.
+    pub(super) fn first_replayable(&self) -> Sequence {
+        let replay = self.settings().replay;
+        replay.first(self.log(), self.log().head(), self.now_if(replay.needs_time()))
+    }
+
+    /// The id of a frame by its place, whichever id it went out with.
+    pub(super) fn id_at(&self, sequence: Sequence) -> AutomaticId {
+        AutomaticId { epoch: self.log().epoch(), position: sequence.number() }
+    }
+
     /// The sequence that follows the message with this id.
-    fn after(&self, requested: &str) -> Result<Sequence, Reason> {
+    fn after(&self, requested: &str) -> Result<Sequence, GapReason> {
         let automatic: Result<AutomaticId, _> = requested.parse();
         match automatic {
             Ok(id) if id.epoch == self.log().epoch() => {
@@ -81,26 +121,72 @@ impl LocalProvider {
             }
             other => match (self.log().find_own_id(requested), other) {
                 (Some(sequence), _) => Ok(sequence.plus(1)),
-                (None, Ok(_)) => Err(Reason::Epoch),
-                (None, Err(_)) => Err(Reason::Unknown),
+                (None, Ok(_)) => Err(GapReason::Epoch),
+                (None, Err(_)) => Err(GapReason::Unknown),
             },
         }
     }
 
-    fn start_after_gap(&self, requested: &str, reason: Reason) -> Start {
-        let tail = self.log().tail();
-        let epoch = self.log().epoch();
+    pub(super) fn start_after_gap(
+        &self,
+        topics: &[Arc<Topic>],
+        requested: &str,
+        reason: GapReason,
+    ) -> Start {
+        let first = match self.settings().after_gap {
+            AfterGap::Everything => self.first_replayable(),
+            AfterGap::Live => self.log().head(),
+        };
+        self.complete_patterns(topics, first);
         let gap = Gap {
             requested: truncated(requested),
-            first_available: AutomaticId { epoch, position: tail.number() }.to_string(),
+            first_available: self.id_at(first).to_string(),
             reason,
         };
         // A client that reconnects before the next message resumes from here, not into the gap.
-        let before = AutomaticId { epoch, position: tail.number() - 1 }.to_string();
+        let before = AutomaticId { position: first.number() - 1, ..self.id_at(first) }.to_string();
         let message = Message::new(serde_json::to_string(&gap).expect("strings always serialise"))
             .id(EventId::new(before).expect("an automatic id is a valid one"))
             .event(EventType::new(GAP_EVENT).expect("the name is a valid type"));
-        Start { cursor: Cursor::at(tail), gap: Some(message.to_bytes()) }
+        Start { cursor: Cursor::at(first), gap: Some(message.to_bytes()) }
+    }
+
+    /// Sees to it that the patterns among `topics` know their frames from `from` on, as far as they are
+    /// retained. A pattern that is new knows none: that costs O(frames from `from` on), once.
+    fn complete_patterns(&self, topics: &[Arc<Topic>], from: Sequence) {
+        for pattern in topics.iter().filter(|topic| topic.is_pattern()) {
+            if from < pattern.complete_from() {
+                let from = from.max(self.log().tail());
+                let older = self.find_matching(pattern, from);
+                pattern.prepend(&older, from);
+            }
+        }
+    }
+
+    /// The frames from `from` on that were published before the pattern began.
+    fn find_matching(&self, pattern: &Topic, from: Sequence) -> Vec<Sequence> {
+        let end = pattern.complete_from();
+        let mut matching: HashMap<TopicId, bool> = HashMap::new();
+        let mut is_match = |topic: &Arc<Topic>| {
+            *matching.entry(topic.id()).or_insert_with(|| {
+                !is_pattern(topic.name()) && matches(pattern.name(), topic.name())
+            })
+        };
+        let mut found = Vec::new();
+        let mut next = from;
+        while next < end
+            // What is retired by now is found to be so when it is read.
+            && let Some(segment) = self.log().segment(next.max(self.log().tail()))
+        {
+            let frames = segment.frames(next..end);
+            found.extend(
+                frames
+                    .filter(|frame| frame.topics().iter().any(&mut is_match))
+                    .map(|frame| frame.sequence()),
+            );
+            next = segment.end().max(next.plus(1));
+        }
+        found
     }
 }
 

@@ -1,91 +1,95 @@
-//! The names in use: topics with a subscriber or a retained frame. Others are forgotten.
+//! The topics in use: those with a subscriber or a retained frame. Others are forgotten.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    borrow::Borrow,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use dashmap::DashMap;
+use dashmap::DashSet;
 
-use crate::{
-    limits,
-    log::{Log, Topic, TopicId},
-};
+use super::{patterns::Patterns, topic_name::is_pattern};
+use crate::log::{FrameTopics, Log, Topic, TopicId};
 
-/// The topic implied when none is named.
-pub const DEFAULT_TOPIC: &str = "";
-
-/// Why a topic's name is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TopicError {
-    /// A name over [`limits::TOPIC_BYTES_MAX`].
-    #[error("topic name of {len} bytes is longer than {max}")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-        /// The most it may have.
-        max: usize,
-    },
-    /// A control character.
-    #[error("topic name has a control character at byte {at}")]
-    Control {
-        /// Where.
-        at: usize,
-    },
-}
-
-/// Checks a topic's name: at most [`limits::TOPIC_BYTES_MAX`] bytes, no control characters.
-///
-/// The empty name is [`DEFAULT_TOPIC`].
-///
-/// # Errors
-/// [`TopicError`] names the fault.
-pub fn check_topic(name: &str) -> Result<(), TopicError> {
-    if name.len() > limits::TOPIC_BYTES_MAX {
-        return Err(TopicError::TooLong { len: name.len(), max: limits::TOPIC_BYTES_MAX });
-    }
-    match name.char_indices().find(|(_, char)| char.is_control()) {
-        Some((at, _)) => Err(TopicError::Control { at }),
-        None => Ok(()),
-    }
-}
-
-/// Name → topic. The map's hasher is keyed, so names cannot be chosen to collide.
+/// Topics by name, and patterns. The set's hasher is keyed, so names cannot be chosen to collide.
 #[derive(Debug, Default)]
 pub(super) struct TopicTable {
-    topics: DashMap<Box<str>, Arc<Topic>>,
+    topics: DashSet<ByName>,
+    patterns: Patterns,
     next_id: AtomicU64,
 }
 
-impl TopicTable {
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Topic>> {
-        self.topics.get(name).map(|topic| Arc::clone(&topic))
-    }
+/// A topic that is found by its name.
+#[derive(Clone, Debug)]
+struct ByName(Arc<Topic>);
 
+impl TopicTable {
+    /// Topics, without patterns.
     pub(super) fn len(&self) -> usize {
         self.topics.len()
     }
 
-    /// The topic a frame is about to be appended to. Only under the append lock: [`forget`] runs
-    /// there too, so what is returned stays in the table until the frame is in.
+    /// Where a frame for these names goes: their topics and the patterns that match, each once. Only
+    /// under the append lock: [`forget`] runs there too, so the topics stay in the table until the
+    /// frame is in.
     ///
     /// [`forget`]: Self::forget
-    pub(super) fn for_append(&self, name: &str, log: &Log) -> Arc<Topic> {
-        match self.get(name) {
-            Some(topic) => topic,
-            None => self.insert(name, log, |_| {}),
+    pub(super) fn resolve(&self, names: &[&str], log: &Log) -> FrameTopics {
+        if let [name] = names
+            && self.patterns.len() == 0
+        {
+            return FrameTopics::One(self.for_append(name, log));
+        }
+        let mut topics: Vec<Arc<Topic>> = Vec::with_capacity(names.len());
+        let add = |topic: &Arc<Topic>, topics: &mut Vec<Arc<Topic>>| {
+            if topics.iter().all(|earlier| earlier.id() != topic.id()) {
+                topics.push(Arc::clone(topic));
+            }
+        };
+        for name in names {
+            add(&self.for_append(name, log), &mut topics);
+            self.patterns.matching(name, |pattern| add(pattern, &mut topics));
+        }
+        match topics.len() {
+            1 => FrameTopics::One(topics.remove(0)),
+            _ => FrameTopics::Many(topics.into()),
         }
     }
 
-    /// The topic with one more subscriber.
-    pub(super) fn subscribe(&self, name: &str, log: &Log) -> Arc<Topic> {
-        // Counted under the map's lock, so the topic cannot be forgotten in between.
-        self.insert(name, log, Topic::add_subscriber)
+    /// Where a message to this topic would go, as far as anybody subscribes; or this pattern.
+    pub(super) fn reached_by(&self, name: &str) -> Vec<Arc<Topic>> {
+        if is_pattern(name) {
+            return self.patterns.get(name).into_iter().collect();
+        }
+        let named = self.topics.get(name).map(|held| Arc::clone(&held.0));
+        let mut topics: Vec<_> = named.into_iter().collect();
+        self.patterns.matching(name, |pattern| topics.push(Arc::clone(pattern)));
+        topics
+    }
+
+    /// The topic or pattern with one more subscriber; none when there is no room for the pattern.
+    pub(super) fn subscribe(&self, name: &str, log: &Log) -> Option<Arc<Topic>> {
+        if is_pattern(name) {
+            let _append = log.append();
+            // Every frame from here on will be in its index.
+            let new = || Arc::new(Topic::pattern(self.new_id(), name, log.head()));
+            return self.patterns.subscribe(name, new);
+        }
+        // Counted under the set's lock, so the topic cannot be forgotten in between.
+        Some(self.with_topic(name, log, |topic| {
+            topic.add_subscriber();
+            Arc::clone(topic)
+        }))
     }
 
     /// The topic with one subscriber fewer.
     pub(super) fn unsubscribe(&self, topic: &Topic, log: &Log) {
+        if topic.is_pattern() {
+            return self.patterns.unsubscribe(topic);
+        }
         topic.remove_subscriber();
         if topic.is_idle() {
             let _append = log.append();
@@ -98,17 +102,47 @@ impl TopicTable {
     pub(super) fn forget(&self, topic: &Topic) {
         if topic.is_idle() {
             self.topics
-                .remove_if(topic.name(), |_, held| held.id() == topic.id() && held.is_idle());
+                .remove_if(topic.name(), |held| held.0.id() == topic.id() && held.0.is_idle());
         }
     }
 
-    fn insert(&self, name: &str, log: &Log, touch: impl FnOnce(&Topic)) -> Arc<Topic> {
-        let entry = self.topics.entry(name.into()).or_insert_with(|| {
-            let id = TopicId(self.next_id.fetch_add(1, Ordering::Relaxed));
+    fn for_append(&self, name: &str, log: &Log) -> Arc<Topic> {
+        self.with_topic(name, log, Arc::clone)
+    }
+
+    /// Calls `f` with the topic of a name while it cannot be forgotten.
+    fn with_topic<R>(&self, name: &str, log: &Log, f: impl Fn(&Arc<Topic>) -> R) -> R {
+        loop {
+            if let Some(held) = self.topics.get(name) {
+                return f(&held.0);
+            }
             // An earlier topic of this name may have had any frame that is retired by now.
-            Arc::new(Topic::new(id, name, log.tail()))
-        });
-        touch(&entry);
-        Arc::clone(&entry)
+            let topic = Topic::new(self.new_id(), name, log.tail());
+            self.topics.insert(ByName(Arc::new(topic)));
+        }
+    }
+
+    fn new_id(&self) -> TopicId {
+        TopicId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        self.0.name()
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.name().hash(hasher);
     }
 }

@@ -1,3 +1,8 @@
+mod cold;
+mod ids;
+mod patterns;
+mod replay;
+
 use std::time::Duration;
 
 use super::*;
