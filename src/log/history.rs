@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    AutomaticId, FrameTopics, Segment, Sequence, Topic, chunk_len,
+    FrameTopics, Segment, Sequence, Topic, chunk_len,
+    id::IdWriter,
     own_ids::OwnIds,
     segment::SegmentWriter,
     window::{Stretch, Window},
@@ -32,15 +33,22 @@ pub struct Log {
     epoch: u32,
     history_bytes: usize,
     retained: Window<Segment>,
-    writer: Mutex<SegmentWriter>,
+    writer: Mutex<Writer>,
     own_ids: Mutex<OwnIds>,
+}
+
+/// What the append lock protects.
+#[derive(Debug)]
+struct Writer {
+    segment: SegmentWriter,
+    ids: IdWriter,
 }
 
 /// The append lock, held: frames appended through it become visible together.
 #[derive(Debug)]
 pub struct Append<'l> {
     log: &'l Log,
-    writer: MutexGuard<'l, SegmentWriter>,
+    writer: MutexGuard<'l, Writer>,
     next: Sequence,
     emptied: Vec<Arc<Topic>>,
 }
@@ -57,12 +65,12 @@ impl Log {
         let epoch = getrandom::u32().expect("the system gives random numbers");
         let history_bytes = options.history_bytes.max(limits::HISTORY_BYTES_MIN);
         let bytes_max = segment_bytes(history_bytes);
-        let writer = SegmentWriter::new(Sequence::FIRST, bytes_max, frames_max(bytes_max));
+        let segment = SegmentWriter::new(Sequence::FIRST, bytes_max, frames_max(bytes_max));
         Self {
             epoch,
             history_bytes,
-            retained: Window::new(writer.segment()),
-            writer: Mutex::new(writer),
+            retained: Window::new(segment.segment()),
+            writer: Mutex::new(Writer { segment, ids: IdWriter::new(epoch) }),
             own_ids: Mutex::default(),
         }
     }
@@ -152,21 +160,21 @@ impl Append<'_> {
     pub fn append(&mut self, message: &Message, topics: FrameTopics) -> Sequence {
         let sequence = self.next;
         let position = sequence.number();
-        let id = AutomaticId { epoch: self.log.epoch, position }.text();
+        let id = self.writer.ids.write(position);
+        let event_len = message.encoded_len(Some(id));
         if let Some(own) = message.event_id() {
             self.log.own_ids.lock().insert(own.as_str(), sequence);
         }
-        let id = message.event_id().is_none().then(|| id.as_str());
-        let event_len = message.encoded_len(id);
-        if !self.writer.has_room(event_len) {
+        if !self.writer.segment.has_room(event_len) {
             self.start_segment(event_len);
         }
         let tail = self.log.tail();
         for topic in topics.as_slice() {
             topic.append(sequence, tail);
         }
-        self.writer.append(position, topics, event_len, |out| {
-            message.encode_into(id, out);
+        let Writer { segment, ids } = &mut *self.writer;
+        segment.append(position, topics, event_len, |out| {
+            message.encode_into(Some(ids.text()), out);
         });
         self.next = sequence.plus(1);
         sequence
@@ -174,24 +182,24 @@ impl Append<'_> {
 
     /// Says that it is `now`, by a clock that does not go back, for what is appended from here on.
     pub fn set_time(&mut self, now: Duration) {
-        self.writer.set_time(now);
+        self.writer.segment.set_time(now);
     }
 
     /// Publishes what was appended, and gives the topics that lost their last retained frame.
     ///
     /// The lock is held until the `Append` is dropped.
     pub fn publish(&mut self) -> Vec<Arc<Topic>> {
-        self.writer.publish();
+        self.writer.segment.publish();
         self.log.retained.publish(self.next);
         std::mem::take(&mut self.emptied)
     }
 
     fn start_segment(&mut self, event_len: usize) {
         // Frames of this batch stay unseen until the head moves.
-        self.writer.publish();
+        self.writer.segment.publish();
         let bytes_max = segment_bytes(self.log.history_bytes).max(chunk_len(event_len));
-        *self.writer = self.writer.next(bytes_max, frames_max(bytes_max));
-        self.log.retained.push(self.writer.segment());
+        self.writer.segment = self.writer.segment.next(bytes_max, frames_max(bytes_max));
+        self.log.retained.push(self.writer.segment.segment());
         self.retire();
     }
 

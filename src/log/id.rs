@@ -19,11 +19,12 @@ pub struct AutomaticId {
 #[error("not an automatic event id, which is eight hexadecimal digits, a dash and a number")]
 pub struct NotAutomatic;
 
-/// An id's text, without an allocation.
-#[derive(Clone, Copy, Debug)]
-pub struct IdText {
-    bytes: [u8; AutomaticId::LEN_MAX],
-    len: u8,
+/// Writes the ids of one epoch, one after the other into the same memory.
+#[derive(Debug)]
+pub(super) struct IdWriter {
+    text: String,
+    /// Length of the epoch and the dash.
+    prefix_len: usize,
 }
 
 const EPOCH_DIGITS: usize = 8;
@@ -32,49 +33,37 @@ const POSITION_DIGITS_MAX: usize = 20;
 impl AutomaticId {
     /// Eight digits, a dash, and the digits of `u64::MAX`.
     pub const LEN_MAX: usize = EPOCH_DIGITS + 1 + POSITION_DIGITS_MAX;
-
-    /// The id as text.
-    pub fn text(self) -> IdText {
-        let mut digits = [0; POSITION_DIGITS_MAX];
-        let mut first = POSITION_DIGITS_MAX;
-        let mut rest = self.position;
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let mut bytes = [0; Self::LEN_MAX];
-        for (index, digit) in bytes[..EPOCH_DIGITS].iter_mut().enumerate() {
-            let shift = 4 * (EPOCH_DIGITS - 1 - index);
-            *digit = b"0123456789abcdef"[(self.epoch >> shift & 0xf) as usize];
-        }
-        bytes[EPOCH_DIGITS] = b'-';
-        let len = EPOCH_DIGITS + 1 + POSITION_DIGITS_MAX - first;
-        bytes[EPOCH_DIGITS + 1..len].copy_from_slice(&digits[first..]);
-        IdText { bytes, len: len as u8 }
-    }
 }
 
-impl IdText {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len.into()]).expect("hex digits, a dash and digits")
+impl IdWriter {
+    pub(super) fn new(epoch: u32) -> Self {
+        let mut text = AutomaticId { epoch, position: 0 }.to_string();
+        text.reserve(AutomaticId::LEN_MAX - text.len());
+        Self { text, prefix_len: EPOCH_DIGITS + 1 }
+    }
+
+    pub(super) fn write(&mut self, position: u64) -> &str {
+        self.text.truncate(self.prefix_len);
+        self.text.push_str(itoa::Buffer::new().format(position));
+        &self.text
+    }
+
+    /// What was written last.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 }
 
 impl fmt::Display for AutomaticId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text().as_str())
+        write!(f, "{:0EPOCH_DIGITS$x}-{}", self.epoch, self.position)
     }
 }
 
 impl FromStr for AutomaticId {
     type Err = NotAutomatic;
 
-    /// Only the text that [`AutomaticId::text`] gives: one id has one spelling.
+    /// Only the text that [`Display`](fmt::Display) gives: one id has one spelling.
     fn from_str(text: &str) -> Result<Self, NotAutomatic> {
         let (epoch, position) = text.split_once('-').ok_or(NotAutomatic)?;
         if epoch.len() != EPOCH_DIGITS || position.len() > POSITION_DIGITS_MAX {
@@ -83,7 +72,7 @@ impl FromStr for AutomaticId {
         let epoch = u32::from_str_radix(epoch, 16).map_err(|_| NotAutomatic)?;
         let position = position.parse().map_err(|_| NotAutomatic)?;
         let id = Self { epoch, position };
-        (id.text().as_str() == text).then_some(id).ok_or(NotAutomatic)
+        (id.to_string() == text).then_some(id).ok_or(NotAutomatic)
     }
 }
 
@@ -97,6 +86,7 @@ mod tests {
             let id = AutomaticId { epoch: 0x00ab_cdef, position };
             assert_eq!(id.to_string(), format!("00abcdef-{position}"));
             assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(IdWriter::new(id.epoch).write(position), id.to_string());
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) use self::segment::{chunk_len, write_chunk};
 #[cfg(not(fanfare_loom))]
 pub use self::{
     history::{Append, Log, LogOptions},
-    id::{AutomaticId, IdText, NotAutomatic},
+    id::{AutomaticId, NotAutomatic},
     interest::ReaderId,
     read::{Cursor, Framing, Overtaken, Run},
     segment::{Frame, FrameTopics, Segment},

@@ -74,7 +74,7 @@ pub fn check_topic_or_pattern(name: &str) -> Result<(), TopicError> {
 
 /// Whether a name that may be subscribed to is a pattern.
 pub(super) fn is_pattern(name: &str) -> bool {
-    segments(name).any(|segment| segment == ANY || segment == REST)
+    name.contains('*') && segments(name).any(|segment| segment == ANY || segment == REST)
 }
 
 /// Whether a pattern stands for a topic.
@@ -100,6 +100,9 @@ pub(super) fn segments(name: &str) -> std::str::Split<'_, char> {
 fn check_text(name: &str) -> Result<(), TopicError> {
     if name.len() > limits::TOPIC_BYTES_MAX {
         return Err(TopicError::TooLong { len: name.len(), max: limits::TOPIC_BYTES_MAX });
+    }
+    if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
     }
     match name.char_indices().find(|(_, char)| char.is_control()) {
         Some((at, _)) => Err(TopicError::Control { at }),
