@@ -17,10 +17,7 @@ use rustix::{
 
 /// CPU of the senders, and of the drains.
 pub(super) const SENDER_CPU: usize = 0;
-const DRAIN_CPU: usize = 1;
-
-/// Longer than a core rests.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const DRAIN_CPU: usize = 1;
 
 /// Counts the bytes that a drain has read.
 #[derive(Clone)]
@@ -32,19 +29,20 @@ pub(super) fn drain(sockets: Vec<TcpStream>) -> Drained {
     let counter = drained.clone();
     std::thread::spawn(move || {
         pin(DRAIN_CPU);
-        drain_all(&sockets, &counter.0).expect("epoll works");
+        let count = |_, bytes: &[u8]| {
+            counter.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        };
+        read_all(&sockets, count).expect("epoll works");
     });
     drained
 }
 
 impl Drained {
-    /// Waits until so many bytes have been read in all, from the first, and then for a while: a
-    /// core rests between passes and its CPU goes cold, so everybody's does.
+    /// Waits until so many bytes have been read in all, from the first.
     pub(super) fn wait_for(&self, bytes: u64) {
         while self.0.load(Ordering::Relaxed) < bytes {
             std::thread::sleep(Duration::from_micros(200));
         }
-        std::thread::sleep(PAUSE);
     }
 
     /// Bytes read so far.
@@ -60,7 +58,11 @@ pub(super) fn pin(cpu: usize) {
     sched_setaffinity(None, &set).expect("the benchmark needs two CPUs");
 }
 
-fn drain_all(sockets: &[TcpStream], drained: &AtomicU64) -> rustix::io::Result<()> {
+/// Reads what comes on any of `sockets` until one of them ends, and calls `take` with its place and that.
+pub(super) fn read_all(
+    sockets: &[TcpStream],
+    mut take: impl FnMut(usize, &[u8]),
+) -> rustix::io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for (nth, socket) in sockets.iter().enumerate() {
         let data = epoll::EventData::new_u64(nth as u64);
@@ -72,13 +74,13 @@ fn drain_all(sockets: &[TcpStream], drained: &AtomicU64) -> rustix::io::Result<(
         ready.clear();
         epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut ready), None)?;
         for event in &ready {
-            let socket = &sockets[event.data.u64() as usize];
-            match rustix::net::recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            let nth = event.data.u64() as usize;
+            match rustix::net::recv(&sockets[nth], &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((_, 0)) => return Ok(()),
-                Ok((_, count)) => drained.fetch_add(count as u64, Ordering::Relaxed),
-                Err(rustix::io::Errno::AGAIN) => 0,
+                Ok((_, count)) => take(nth, &buffer[..count]),
+                Err(rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error),
-            };
+            }
         }
     }
 }

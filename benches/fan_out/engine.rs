@@ -20,6 +20,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use super::{
     Contender,
     drain::{Drained, SENDER_CPU, drain, pin},
+    rest,
 };
 
 /// An engine of one core with its subscribers.
@@ -101,6 +102,7 @@ impl Contender for Engine {
                 std::thread::sleep(Duration::from_micros(200));
             }
             self.drained.wait_for(before + (events * self.subscribers) as u64);
+            rest();
         }
         self.core_cpu() - start
     }

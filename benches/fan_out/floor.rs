@@ -16,6 +16,7 @@ use rustix::{
 use super::{
     Contender,
     drain::{Drained, SENDER_CPU, drain, pin},
+    rest,
 };
 
 /// A plain loop over `send(2)`.
@@ -68,6 +69,7 @@ impl Sockets {
             send(&bytes);
             cpu += thread_cpu() - start;
             self.drained.wait_for(before + (bytes.len() * self.servers.len()) as u64);
+            rest();
         }
         cpu
     }

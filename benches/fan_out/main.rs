@@ -43,6 +43,14 @@ trait Contender {
     fn run(&mut self, rounds: usize, events: usize) -> Duration;
 }
 
+/// A core rests between passes and its CPU goes cold, so everybody's does after each round.
+fn rest() {
+    std::thread::sleep(PAUSE);
+}
+
+/// Longer than a core rests.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Events that a subscriber is behind when it is sent to: one, a few, and a busy topic's worth.
 const EVENTS_PER_ROUND: [usize; 3] = [1, 10, 100];
 
