@@ -70,6 +70,10 @@ pub const REST_MAX: Duration = Duration::from_millis(4);
 /// Most bytes a core offers the kernel for one connection that catches up, at a time.
 pub const CATCH_UP_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes sent to connections that catch up between two looks at everything else: what replay may take
+/// of a core while there is live traffic. Some 0.7 ms over loopback.
+pub const REPLAY_BYTES_PER_SLICE: u64 = 512 * 1024;
+
 /// Send buffer asked for each connection; the kernel doubles it for its own overhead.
 pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
 

@@ -21,7 +21,7 @@ use crate::{
     provider::Start,
 };
 
-/// Lagging connections served between two slices of a fan-out pass.
+/// Lagging connections served between two slices of a fan-out pass, of those that need little.
 const CATCH_UPS_PER_SLICE: usize = 64;
 
 /// Lagging connections looked at to find the median.
@@ -132,7 +132,11 @@ impl<D: Driver> Core<D> {
 
     /// One slice of catching up.
     pub(super) fn catch_up(&mut self, now: Instant) {
+        let budget = self.context.counters.bytes_sent.get() + limits::REPLAY_BYTES_PER_SLICE;
         for _ in 0..CATCH_UPS_PER_SLICE {
+            if self.context.counters.bytes_sent.get() >= budget {
+                return;
+            }
             let Some(socket) = self.catch_up.ready.pop_front() else { return };
             let Some(step) = self.step(socket, now) else { continue };
             match step {

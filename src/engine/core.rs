@@ -419,7 +419,7 @@ impl<D: Driver> Core<D> {
 
 /// Events handled in a turn, so that a storm of connections does not hold up the fan-out: each costs
 /// up to some 20 µs.
-const EVENTS_PER_TURN: usize = 256;
+const EVENTS_PER_TURN: usize = 64;
 
 /// A lagging connection that took no byte for this long is one that publishers don't wait for.
 const READS_WITHIN: Duration = Duration::from_secs(1);
