@@ -416,16 +416,22 @@ impl Parser {
         Ok(Some(Found::Comment))
     }
 
-    /// Whether a line of so many bytes, or the beginning of one, is within the bounds.
+    /// Whether a line of so many bytes, or the beginning of one, is within the bounds. Of two that
+    /// are passed the tighter is named: it was passed first, whether or not that was seen then.
     #[inline]
     fn check(&self, bytes: usize, comment: bool) -> Result<(), ParseError> {
-        if bytes > self.line_bytes_max {
-            return Err(ParseError::LineTooLong { max: self.line_bytes_max });
+        let event_room = match comment {
+            true => usize::MAX,
+            false => self.event_bytes_max.saturating_sub(self.block.bytes),
+        };
+        if bytes <= self.line_bytes_max.min(event_room) {
+            return Ok(());
         }
-        if !comment && self.block.bytes + bytes > self.event_bytes_max {
-            return Err(ParseError::EventTooLong { max: self.event_bytes_max });
-        }
-        Ok(())
+        Err(if self.line_bytes_max <= event_room {
+            ParseError::LineTooLong { max: self.line_bytes_max }
+        } else {
+            ParseError::EventTooLong { max: self.event_bytes_max }
+        })
     }
 
     /// A blank line: the id holds from here on, and the block is an event if it has data.

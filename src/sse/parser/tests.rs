@@ -114,6 +114,23 @@ fn bounds_are_exact_and_the_same_for_every_split() {
 }
 
 #[test]
+fn of_two_bounds_the_one_that_is_passed_first_is_named() {
+    let parser = Parser::new().line_bytes_max(12).event_bytes_max(20);
+    let long_line = Err(ParseError::LineTooLong { max: 12 });
+    let long_event = Err(ParseError::EventTooLong { max: 20 });
+    for (input, fault) in [
+        ("data: 123456\ndata: 7890123456\n\n", long_event),
+        ("data: 123456\ndata: 7890123456", long_event),
+        ("id: 1234\ndata: 1234567\n\n", long_line),
+        ("id: 1234\ndata: 1234567890123456\n\n", long_line),
+    ] {
+        assert_outcome(&parser, input.as_bytes(), &(vec![], fault));
+    }
+    let outcome = (vec![], Err(ParseError::EventTooLong { max: 7 }));
+    assert_outcome(&parser.event_bytes_max(7), b"data: 1234567890\n\n", &outcome);
+}
+
+#[test]
 fn what_means_nothing_never_adds_up() {
     let mut input = "data: 12345\n".to_owned();
     for _ in 0..100 {
