@@ -234,7 +234,7 @@ impl Parser {
         }
         self.block.clear_dispatched();
         if self.dialect == Dialect::GoSse {
-            if self.skipping || !self.partial.is_empty() {
+            if self.is_within_line() {
                 self.fault = Some(ParseError::UnexpectedEnd);
                 return Err(ParseError::UnexpectedEnd);
             }
@@ -269,6 +269,11 @@ impl Parser {
     /// A `retry` that is not all digits, or beyond 2^64 ms, asks for nothing.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
+    }
+
+    fn is_within_line(&self) -> bool {
+        // What has come of a byte order mark is a line that has begun, until the mark is whole.
+        self.skipping || !self.partial.is_empty() || matches!(self.start, Start::Mark(1..))
     }
 
     fn event(&self) -> EventRef<'_> {

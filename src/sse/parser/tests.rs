@@ -201,7 +201,7 @@ fn the_go_sse_dialect_reads_as_go_sse_does() {
     let end = Err(ParseError::UnexpectedEnd);
     let event = |[id, kind, data]: [&str; 3]| [kind, data, id].map(str::to_owned);
     type Row<'a> = (&'a str, &'a [[&'a str; 3]], Result<(), ParseError>);
-    let table: [Row<'_>; 16] = [
+    let table: [Row<'_>; 17] = [
         ("", &[], Ok(())),
         (": c\n\nfoo: bar\n\n", &[], Ok(())),
         ("data: x", &[], end),
@@ -218,10 +218,20 @@ fn the_go_sse_dialect_reads_as_go_sse_does() {
         ("data: x\n\ndata: y", &[["", "", "x"]], end),
         ("data: a\n\ndata: b\nid: 9\n", &[["", "", "a"], ["9", "", "b"]], Ok(())),
         ("data: a\n \n\n: open", &[["", "", "a"]], end),
+        ("\u{feff}", &[], Ok(())),
     ];
     for (input, expected, end) in table {
         let expected = expected.iter().map(|fields| event(*fields)).collect();
         assert_outcome(&go_sse, input.as_bytes(), &(expected, end));
+    }
+}
+
+#[test]
+fn a_stream_that_is_the_beginning_of_a_mark_ends_within_a_line() {
+    for input in [&b"\xef"[..], b"\xef\xbb"] {
+        let end = Err(ParseError::UnexpectedEnd);
+        assert_outcome(&Parser::new().dialect(Dialect::GoSse), input, &(vec![], end));
+        assert_outcome(&Parser::new(), input, &(vec![], Ok(())));
     }
 }
 
