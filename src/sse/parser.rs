@@ -234,7 +234,7 @@ impl Parser {
         }
         self.block.clear_dispatched();
         if self.dialect == Dialect::GoSse {
-            if self.skipping || !self.partial.is_empty() {
+            if self.is_within_line() {
                 self.fault = Some(ParseError::UnexpectedEnd);
                 return Err(ParseError::UnexpectedEnd);
             }
@@ -269,6 +269,11 @@ impl Parser {
     /// A `retry` that is not all digits, or beyond 2^64 ms, asks for nothing.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
+    }
+
+    fn is_within_line(&self) -> bool {
+        // What has come of a byte order mark is a line that has begun, until the mark is whole.
+        self.skipping || !self.partial.is_empty() || matches!(self.start, Start::Mark(1..))
     }
 
     fn event(&self) -> EventRef<'_> {
@@ -416,16 +421,22 @@ impl Parser {
         Ok(Some(Found::Comment))
     }
 
-    /// Whether a line of so many bytes, or the beginning of one, is within the bounds.
+    /// Whether a line of so many bytes, or the beginning of one, is within the bounds. Of two that
+    /// are passed the tighter is named: it was passed first, whether or not that was seen then.
     #[inline]
     fn check(&self, bytes: usize, comment: bool) -> Result<(), ParseError> {
-        if bytes > self.line_bytes_max {
-            return Err(ParseError::LineTooLong { max: self.line_bytes_max });
+        let event_room = match comment {
+            true => usize::MAX,
+            false => self.event_bytes_max.saturating_sub(self.block.bytes),
+        };
+        if bytes <= self.line_bytes_max.min(event_room) {
+            return Ok(());
         }
-        if !comment && self.block.bytes + bytes > self.event_bytes_max {
-            return Err(ParseError::EventTooLong { max: self.event_bytes_max });
-        }
-        Ok(())
+        Err(if self.line_bytes_max <= event_room {
+            ParseError::LineTooLong { max: self.line_bytes_max }
+        } else {
+            ParseError::EventTooLong { max: self.event_bytes_max }
+        })
     }
 
     /// A blank line: the id holds from here on, and the block is an event if it has data.

@@ -114,6 +114,23 @@ fn bounds_are_exact_and_the_same_for_every_split() {
 }
 
 #[test]
+fn of_two_bounds_the_one_that_is_passed_first_is_named() {
+    let parser = Parser::new().line_bytes_max(12).event_bytes_max(20);
+    let long_line = Err(ParseError::LineTooLong { max: 12 });
+    let long_event = Err(ParseError::EventTooLong { max: 20 });
+    for (input, fault) in [
+        ("data: 123456\ndata: 7890123456\n\n", long_event),
+        ("data: 123456\ndata: 7890123456", long_event),
+        ("id: 1234\ndata: 1234567\n\n", long_line),
+        ("id: 1234\ndata: 1234567890123456\n\n", long_line),
+    ] {
+        assert_outcome(&parser, input.as_bytes(), &(vec![], fault));
+    }
+    let outcome = (vec![], Err(ParseError::EventTooLong { max: 7 }));
+    assert_outcome(&parser.event_bytes_max(7), b"data: 1234567890\n\n", &outcome);
+}
+
+#[test]
 fn what_means_nothing_never_adds_up() {
     let mut input = "data: 12345\n".to_owned();
     for _ in 0..100 {
@@ -184,7 +201,7 @@ fn the_go_sse_dialect_reads_as_go_sse_does() {
     let end = Err(ParseError::UnexpectedEnd);
     let event = |[id, kind, data]: [&str; 3]| [kind, data, id].map(str::to_owned);
     type Row<'a> = (&'a str, &'a [[&'a str; 3]], Result<(), ParseError>);
-    let table: [Row<'_>; 16] = [
+    let table: [Row<'_>; 17] = [
         ("", &[], Ok(())),
         (": c\n\nfoo: bar\n\n", &[], Ok(())),
         ("data: x", &[], end),
@@ -201,10 +218,20 @@ fn the_go_sse_dialect_reads_as_go_sse_does() {
         ("data: x\n\ndata: y", &[["", "", "x"]], end),
         ("data: a\n\ndata: b\nid: 9\n", &[["", "", "a"], ["9", "", "b"]], Ok(())),
         ("data: a\n \n\n: open", &[["", "", "a"]], end),
+        ("\u{feff}", &[], Ok(())),
     ];
     for (input, expected, end) in table {
         let expected = expected.iter().map(|fields| event(*fields)).collect();
         assert_outcome(&go_sse, input.as_bytes(), &(expected, end));
+    }
+}
+
+#[test]
+fn a_stream_that_is_the_beginning_of_a_mark_ends_within_a_line() {
+    for input in [&b"\xef"[..], b"\xef\xbb"] {
+        let end = Err(ParseError::UnexpectedEnd);
+        assert_outcome(&Parser::new().dialect(Dialect::GoSse), input, &(vec![], end));
+        assert_outcome(&Parser::new(), input, &(vec![], Ok(())));
     }
 }
 
