@@ -21,6 +21,7 @@ mod one_port;
 mod patterns;
 mod process;
 mod publish;
+mod readers;
 mod replay;
 mod scale;
 mod shell;
