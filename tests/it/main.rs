@@ -24,5 +24,6 @@ mod publish;
 mod readers;
 mod replay;
 mod scale;
+mod scripted_server;
 mod shell;
 mod slow;

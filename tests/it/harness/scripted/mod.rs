@@ -6,8 +6,6 @@
 mod bytes;
 mod reply;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

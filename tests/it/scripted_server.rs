@@ -1,10 +1,12 @@
+//! The scripted server itself: it must do what its script says, or the tests of the client mean nothing.
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Bytes, Origins, Reply, ScriptedServer, Then};
+use crate::harness::scripted::{Bytes, Origins, Reply, ScriptedServer, Then};
 use crate::harness::{PATIENCE, eventually};
 
 /// Sends a GET and returns the connection.
