@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, futures::OwnedNotified};
 
+pub(super) use self::start::{Reason, gap_message};
 pub use self::{
     reader::Reader,
     start::{GAP_EVENT, Start},
@@ -27,7 +28,6 @@ use super::{
     Subscription,
 };
 use crate::{
-    limits,
     log::{Append, AutomaticId, FrameTopics, Log, LogOptions, Sequence, Topic},
     sse::Message,
 };
@@ -200,7 +200,7 @@ impl LocalProvider {
     }
 
     fn check(&self, message: &Message, topics: &[&str]) -> Result<(), PublishError> {
-        check(message, topics)?;
+        Publication { message, topics }.check()?;
         let automatic = message.event_id().and_then(|id| id.as_str().parse::<AutomaticId>().ok());
         if automatic.is_some_and(|id| id.epoch == self.shared.log.epoch()) {
             return Err(PublishError::ReservedEventId);
@@ -285,28 +285,4 @@ impl Provider for LocalProvider {
     fn local(&self) -> Option<&LocalProvider> {
         Some(self)
     }
-}
-
-fn check(message: &Message, topics: &[&str]) -> Result<(), PublishError> {
-    if topics.is_empty() {
-        return Err(PublishError::NoTopics);
-    }
-    if topics.len() > limits::TOPICS_PER_MESSAGE_MAX {
-        let max = limits::TOPICS_PER_MESSAGE_MAX;
-        return Err(PublishError::TooManyTopics { len: topics.len(), max });
-    }
-    for topic in topics {
-        check_topic(topic)?;
-    }
-    if message.event_type().is_some_and(|event| event.is_reserved()) {
-        return Err(PublishError::ReservedEventType);
-    }
-    let len = message.encoded_len(None);
-    if len == 0 {
-        return Err(PublishError::Empty);
-    }
-    if len > limits::MESSAGE_BYTES_MAX {
-        return Err(PublishError::TooLarge { len, max: limits::MESSAGE_BYTES_MAX });
-    }
-    Ok(())
 }

@@ -33,7 +33,7 @@ struct Gap<'g> {
 
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Reason {
+pub(in crate::provider) enum Reason {
     /// The frames after it are no longer retained.
     Evicted,
     /// It is an id of another life of the Log.
@@ -89,19 +89,24 @@ impl LocalProvider {
 
     fn start_after_gap(&self, requested: &str, reason: Reason) -> Start {
         let tail = self.log().tail();
-        let epoch = self.log().epoch();
-        let gap = Gap {
-            requested: truncated(requested),
-            first_available: AutomaticId { epoch, position: tail.number() }.to_string(),
-            reason,
-        };
-        // A client that reconnects before the next message resumes from here, not into the gap.
-        let before = AutomaticId { epoch, position: tail.number() - 1 }.to_string();
-        let message = Message::new(serde_json::to_string(&gap).expect("strings always serialise"))
-            .id(EventId::new(before).expect("an automatic id is a valid one"))
-            .event(EventType::new(GAP_EVENT).expect("the name is a valid type"));
-        Start { cursor: Cursor::at(tail), gap: Some(message.to_bytes()) }
+        let first = AutomaticId { epoch: self.log().epoch(), position: tail.number() };
+        let gap = gap_message(requested, first, reason);
+        Start { cursor: Cursor::at(tail), gap: Some(gap.to_bytes()) }
     }
+}
+
+/// Says that what followed `requested` is lost, and that `first` is what comes next.
+pub(in crate::provider) fn gap_message(
+    requested: &str,
+    first: AutomaticId,
+    reason: Reason,
+) -> Message {
+    let gap = Gap { requested: truncated(requested), first_available: first.to_string(), reason };
+    // A client that reconnects before the next message resumes from here, not into the gap.
+    let before = AutomaticId { position: first.position - 1, ..first }.to_string();
+    Message::new(serde_json::to_string(&gap).expect("strings always serialise"))
+        .id(EventId::new(before).expect("an automatic id is a valid one"))
+        .event(EventType::new(GAP_EVENT).expect("the name is a valid type"))
 }
 
 fn truncated(text: &str) -> &str {
