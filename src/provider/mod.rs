@@ -5,6 +5,7 @@
 //! [`BroadcastProvider`] and [`SerialProvider`] do the same in the two other ways that are usual, small
 //! enough to be read.
 
+pub mod conformance;
 mod local;
 mod publisher;
 mod receipt;
@@ -27,7 +28,7 @@ use crate::{limits, sse::Message};
 
 /// Takes messages from publishers and gives each to the subscribers of its topics.
 ///
-/// This is the whole contract, and `provider::conformance` holds an implementation to it:
+/// This is the whole contract, and [`conformance`] holds an implementation to it:
 ///
 /// - **Threads.** Every method may be called from any thread at any time. None of them waits for a
 ///   subscriber: one that does not read hurts only itself.
