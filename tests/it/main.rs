@@ -18,6 +18,7 @@ mod client_conformance;
 mod client_real;
 mod one_port;
 mod process;
+mod provider;
 mod publish;
 mod replay;
 mod scale;
