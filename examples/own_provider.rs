@@ -14,9 +14,6 @@ use tokio_stream::wrappers::ReceiverStream;
 pub struct Queues(Mutex<Option<Vec<Subscriber>>>);
 type Subscriber = (Vec<String>, mpsc::Sender<Result<Bytes, Overtaken>>);
 
-/// Events that a slow subscriber may be behind; one more is the word that it is too slow.
-const QUEUED_MAX: usize = 1000;
-
 impl Default for Queues {
     fn default() -> Self {
         Self(Mutex::new(Some(Vec::new())))
@@ -38,7 +35,8 @@ impl Provider for Queues {
 
     fn subscribe(&self, request: &SubscribeRequest) -> Result<Subscription, SubscribeError> {
         request.check()?;
-        let (queue, queued) = mpsc::channel(QUEUED_MAX + 1);
+        // The last place is for the word that it is too slow.
+        let (queue, queued) = mpsc::channel(1000);
         self.0.lock().as_mut().ok_or(Closed)?.push((request.topics.clone(), queue));
         Ok(Subscription::new(ReceiverStream::new(queued)))
     }
