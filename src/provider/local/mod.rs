@@ -6,14 +6,13 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod topic_table;
+mod waiting;
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering, fence},
 };
 use std::time::Duration;
-
-use tokio::sync::{Notify, futures::OwnedNotified};
 
 pub(super) use self::start::{Reason, gap_message};
 pub use self::{
@@ -22,7 +21,7 @@ pub use self::{
     subscription::LocalSubscription,
     topic_table::{DEFAULT_TOPIC, TopicError, check_topic},
 };
-use self::{reader::Readers, topic_table::TopicTable};
+use self::{reader::Readers, topic_table::TopicTable, waiting::Waiting};
 use super::{
     Closed, Provider, Publication, PublishError, Receipt, SubscribeError, SubscribeRequest,
     Subscription,
@@ -43,7 +42,7 @@ struct Shared {
     log: Log,
     topics: TopicTable,
     readers: Readers,
-    async_wake: Arc<Notify>,
+    waiting: Waiting,
     closed: AtomicBool,
     subscribers: AtomicU64,
 }
@@ -58,7 +57,7 @@ impl LocalProvider {
             log: Log::new(options),
             topics: TopicTable::default(),
             readers: Readers::default(),
-            async_wake: Arc::default(),
+            waiting: Waiting::default(),
             closed: AtomicBool::new(false),
             subscribers: AtomicU64::new(0),
         };
@@ -162,7 +161,7 @@ impl LocalProvider {
         let append = self.shared.log.append();
         let was_closed = self.shared.closed.swap(true, Ordering::AcqRel);
         drop(append);
-        self.shared.async_wake.notify_waiters();
+        self.shared.waiting.wake_all();
         if was_closed { Err(Closed) } else { Ok(()) }
     }
 
@@ -195,8 +194,8 @@ impl LocalProvider {
         self.shared.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn async_notified(&self) -> OwnedNotified {
-        Arc::clone(&self.shared.async_wake).notified_owned()
+    fn waiting(&self) -> &Waiting {
+        &self.shared.waiting
     }
 
     fn check(&self, message: &Message, topics: &[&str]) -> Result<(), PublishError> {
@@ -240,13 +239,14 @@ impl LocalProvider {
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let (interest, any_async) = topics.fold((0, false), |(interest, any_async), topic| {
-            (interest | topic.interest(), any_async || topic.has_async_subscribers())
-        });
-        self.shared.readers.notify(interest);
-        if any_async {
-            self.shared.async_wake.notify_waiters();
+        let mut interest = 0;
+        for topic in topics {
+            interest |= topic.interest();
+            if topic.has_async_subscribers() {
+                self.shared.waiting.wake(topic.id());
+            }
         }
+        self.shared.readers.notify(interest);
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {

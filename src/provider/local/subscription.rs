@@ -6,14 +6,13 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::futures::OwnedNotified;
 
-use super::LocalProvider;
+use super::{LocalProvider, waiting::Places};
 use crate::log::{Cursor, Framing, Overtaken, Run, Topic};
 
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
@@ -27,7 +26,7 @@ pub struct LocalSubscription {
     cursor: Cursor,
     gap: Option<Vec<u8>>,
     run: Run,
-    woken: Option<Pin<Box<OwnedNotified>>>,
+    places: Places,
     ended: bool,
 }
 
@@ -47,7 +46,7 @@ impl LocalSubscription {
             cursor: start.cursor,
             gap: start.gap,
             run: Run::new(),
-            woken: None,
+            places: Places::default(),
             ended: false,
         }
     }
@@ -64,14 +63,11 @@ impl LocalSubscription {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Overtaken>>> {
+        let mut registered = false;
         loop {
             if self.ended {
                 return Poll::Ready(None);
             }
-            // Listen first, then look: what is published in between wakes us.
-            let provider = &self.provider;
-            let woken = self.woken.get_or_insert_with(|| Box::pin(provider.async_notified()));
-            woken.as_mut().enable();
             // Closed before the last look, so that nothing published before is missed.
             let closed = self.provider.is_closed();
             if let Some(item) = self.read() {
@@ -81,10 +77,17 @@ impl LocalSubscription {
                 self.ended = true;
                 continue;
             }
-            let woken = self.woken.as_mut().expect("set above");
-            ready!(woken.as_mut().poll(context));
-            self.woken = None;
+            // Look once more after registering: what is published from then on wakes us.
+            if registered || !self.register(context) {
+                return Poll::Pending;
+            }
+            registered = true;
         }
+    }
+
+    /// True: we were not registered before, so what came in between has woken nobody.
+    fn register(&mut self, context: &Context<'_>) -> bool {
+        self.provider.waiting().register(&mut self.places, &self.topics, context.waker())
     }
 
     fn read(&mut self) -> Option<Result<Bytes, Overtaken>> {
@@ -93,6 +96,9 @@ impl LocalSubscription {
         }
         let log = self.provider.log();
         let below = log.head();
+        if self.cursor.sequence >= below {
+            return None;
+        }
         let read = log.read(
             &self.topics,
             self.cursor,
@@ -121,6 +127,7 @@ impl Stream for LocalSubscription {
 
 impl Drop for LocalSubscription {
     fn drop(&mut self) {
+        self.provider.waiting().remove(&mut self.places);
         for topic in &self.topics {
             topic.remove_async_subscriber();
             self.provider.leave(topic);
