@@ -3,6 +3,7 @@
 //! The same Log, the same order and the same rules as on the engine's cores, at the cost of a task.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -18,6 +19,11 @@ use crate::log::{Cursor, Framing, Overtaken, Run, Topic};
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
+thread_local! {
+    /// What a read gathers in: one for all subscriptions of a thread, not one that each keeps.
+    static SCRATCH: RefCell<Run> = RefCell::default();
+}
+
 /// A [`Subscription`](crate::provider::Subscription) to a [`LocalProvider`], in the flesh.
 #[derive(Debug)]
 pub struct LocalSubscription {
@@ -25,7 +31,6 @@ pub struct LocalSubscription {
     topics: Vec<Arc<Topic>>,
     cursor: Cursor,
     gap: Option<Vec<u8>>,
-    run: Run,
     places: Places,
     ended: bool,
 }
@@ -45,7 +50,6 @@ impl LocalSubscription {
             topics,
             cursor: start.cursor,
             gap: start.gap,
-            run: Run::new(),
             places: Places::default(),
             ended: false,
         }
@@ -99,21 +103,17 @@ impl LocalSubscription {
         if self.cursor.sequence >= below {
             return None;
         }
-        let read = log.read(
-            &self.topics,
-            self.cursor,
-            below,
-            Framing::Bare,
-            READ_BYTES_MAX,
-            &mut self.run,
-        );
-        if let Err(overtaken) = read {
-            self.ended = true;
-            return Some(Err(overtaken));
-        }
-        let bytes = self.run.bytes();
-        self.cursor = self.run.cursor_after(bytes.len());
-        (!bytes.is_empty()).then(|| Ok(Bytes::copy_from_slice(bytes)))
+        SCRATCH.with_borrow_mut(|run| {
+            let read =
+                log.read(&self.topics, self.cursor, below, Framing::Bare, READ_BYTES_MAX, run);
+            if let Err(overtaken) = read {
+                self.ended = true;
+                return Some(Err(overtaken));
+            }
+            let bytes = run.bytes();
+            self.cursor = run.cursor_after(bytes.len());
+            (!bytes.is_empty()).then(|| Ok(Bytes::copy_from_slice(bytes)))
+        })
     }
 }
 
