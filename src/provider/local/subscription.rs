@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -14,14 +14,31 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::{LocalProvider, waiting::Places};
-use crate::log::{Cursor, Framing, Overtaken, Run, Topic};
+use crate::log::{Cursor, Framing, Log, Overtaken, Run, Sequence, Topic};
 
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 thread_local! {
-    /// What a read gathers in: one for all subscriptions of a thread, not one that each keeps.
-    static SCRATCH: RefCell<Run> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What reads gather in: one for all subscriptions of a thread, not one that each keeps.
+#[derive(Debug, Default)]
+struct Scratch {
+    run: Run,
+    /// What the last one got, for others at the same place: whoever waits for a topic is woken with
+    /// all the others, to read the same.
+    last: Option<LastRead>,
+}
+
+#[derive(Debug)]
+struct LastRead {
+    /// Its address is its identity for as long as this is here.
+    topic: Weak<Topic>,
+    from: Cursor,
+    next: Cursor,
+    events: Bytes,
 }
 
 /// A [`Subscription`](crate::provider::Subscription) to a [`LocalProvider`], in the flesh.
@@ -103,17 +120,47 @@ impl LocalSubscription {
         if self.cursor.sequence >= below {
             return None;
         }
-        SCRATCH.with_borrow_mut(|run| {
-            let read =
-                log.read(&self.topics, self.cursor, below, Framing::Bare, READ_BYTES_MAX, run);
-            if let Err(overtaken) = read {
-                self.ended = true;
-                return Some(Err(overtaken));
+        let read =
+            SCRATCH.with_borrow_mut(|scratch| scratch.read(log, &self.topics, self.cursor, below));
+        match read {
+            Ok((events, next)) => {
+                self.cursor = next;
+                (!events.is_empty()).then_some(Ok(events))
             }
-            let bytes = run.bytes();
-            self.cursor = run.cursor_after(bytes.len());
-            (!bytes.is_empty()).then(|| Ok(Bytes::copy_from_slice(bytes)))
-        })
+            Err(overtaken) => {
+                self.ended = true;
+                Some(Err(overtaken))
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// The next events of the topics, and where to go on.
+    fn read(
+        &mut self,
+        log: &Log,
+        topics: &[Arc<Topic>],
+        from: Cursor,
+        below: Sequence,
+    ) -> Result<(Bytes, Cursor), Overtaken> {
+        if let (Some(last), [topic]) = (&self.last, topics)
+            && last.from == from
+            && last.topic.as_ptr() == Arc::as_ptr(topic)
+        {
+            return Ok((last.events.clone(), last.next));
+        }
+        log.read(topics, from, below, Framing::Bare, READ_BYTES_MAX, &mut self.run)?;
+        let events = Bytes::copy_from_slice(self.run.bytes());
+        let next = self.run.cursor_after(events.len());
+        if let [topic] = topics
+            && topic.subscribers() > 1
+            && !events.is_empty()
+        {
+            let (topic, events) = (Arc::downgrade(topic), events.clone());
+            self.last = Some(LastRead { topic, from, next, events });
+        }
+        Ok((events, next))
     }
 }
 
@@ -131,6 +178,72 @@ impl Drop for LocalSubscription {
         for topic in &self.topics {
             topic.remove_async_subscriber();
             self.provider.leave(topic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{log::LogOptions, provider::SubscribeRequest, sse::Message};
+
+    fn provider() -> LocalProvider {
+        LocalProvider::new(LogOptions::default())
+    }
+
+    fn subscribe(provider: &LocalProvider, topics: &[&str]) -> LocalSubscription {
+        provider.subscribe(&SubscribeRequest::to(topics)).unwrap()
+    }
+
+    async fn next(subscription: &mut LocalSubscription) -> Bytes {
+        subscription.next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_reads_the_same_of_a_topic_shares_it() {
+        let provider = provider();
+        let mut same = [subscribe(&provider, &["a"]), subscribe(&provider, &["a"])];
+        let mut other = subscribe(&provider, &["b"]);
+        for (data, topic) in [("1", "a"), ("2", "b")] {
+            provider.publish(&Message::new(data), &[topic]).unwrap();
+        }
+        let [one, two] = &mut same;
+        let (one, two) = (next(one).await, next(two).await);
+        assert_eq!(one.as_ptr(), two.as_ptr());
+        assert!(one.ends_with(b"data: 1\n\n"), "{one:?}");
+        assert!(next(&mut other).await.ends_with(b"data: 2\n\n"));
+    }
+
+    #[tokio::test]
+    async fn who_is_at_another_place_reads_what_is_there() {
+        let provider = provider();
+        let mut early = [subscribe(&provider, &["a"]), subscribe(&provider, &["a"])];
+        provider.publish(&Message::new("1"), &["a"]).unwrap();
+        let mut late = subscribe(&provider, &["a"]);
+        let [one, two] = &mut early;
+        next(one).await;
+        provider.publish(&Message::new("2"), &["a"]).unwrap();
+        assert!(next(&mut late).await.ends_with(b"data: 2\n\n"));
+        // What one has read is there no more; both get all, in the same order.
+        let all = next(two).await;
+        let all = String::from_utf8_lossy(&all);
+        assert!(all.contains("data: 1\n\n") && all.ends_with("data: 2\n\n"), "{all}");
+        assert!(next(one).await.ends_with(b"data: 2\n\n"));
+    }
+
+    #[tokio::test]
+    async fn two_providers_share_nothing() {
+        let providers = [provider(), provider()];
+        let mut subscriptions: Vec<_> = providers
+            .iter()
+            .flat_map(|provider| [subscribe(provider, &["a"]), subscribe(provider, &["a"])])
+            .collect();
+        for (provider, data) in providers.iter().zip(["one", "other"]) {
+            provider.publish(&Message::new(data), &["a"]).unwrap();
+        }
+        for (subscription, data) in subscriptions.iter_mut().zip(["one", "one", "other", "other"]) {
+            let event = next(subscription).await;
+            assert!(event.ends_with(format!("data: {data}\n\n").as_bytes()), "{event:?}");
         }
     }
 }

@@ -148,3 +148,98 @@ impl fmt::Debug for Waiting {
         f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
+
+    use super::*;
+    use crate::log::Sequence;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn so_far(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn topics(ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Topic>> {
+        ids.into_iter().map(|id| Arc::new(Topic::new(TopicId(id), "t", Sequence::FIRST))).collect()
+    }
+
+    fn waker() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes::default());
+        (Arc::clone(&wakes), wakes.into())
+    }
+
+    #[test]
+    fn a_task_is_woken_once_for_each_time_it_waits_and_by_its_topics_only() {
+        let waiting = Waiting::default();
+        let (wakes, waker) = waker();
+        let (mut places, both) = (Places::default(), topics([1, 1 + SHARDS as u64]));
+        assert!(waiting.register(&mut places, &both, &waker));
+        assert!(!waiting.register(&mut places, &both, &waker), "it is registered");
+        waiting.wake(TopicId(2));
+        assert_eq!(wakes.so_far(), 0);
+        waiting.wake(TopicId(1));
+        waiting.wake(TopicId(1));
+        assert_eq!(wakes.so_far(), 1);
+        assert!(waiting.register(&mut places, &both, &waker), "the first topic's has been used up");
+        waiting.wake_all();
+        assert_eq!(wakes.so_far(), 3, "once for each topic");
+    }
+
+    #[test]
+    fn the_waker_of_the_last_time_is_the_one_that_counts() {
+        let waiting = Waiting::default();
+        let ((old, old_waker), (new, new_waker)) = (waker(), waker());
+        let (mut places, topics) = (Places::default(), topics([1]));
+        waiting.register(&mut places, &topics, &old_waker);
+        waiting.register(&mut places, &topics, &new_waker);
+        waiting.wake(TopicId(1));
+        assert_eq!((old.so_far(), new.so_far()), (0, 1));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_who_has_gone() {
+        let waiting = Waiting::default();
+        let ((gone, gone_waker), (stays, stays_waker)) = (waker(), waker());
+        let topics = topics(1..100);
+        let (mut going, mut staying) = (Places::default(), Places::default());
+        waiting.register(&mut going, &topics, &gone_waker);
+        waiting.register(&mut staying, &topics[..1], &stays_waker);
+        waiting.remove(&mut going);
+        drop(gone_waker);
+        assert_eq!(Arc::strong_count(&gone), 1);
+        waiting.wake(TopicId(1));
+        assert_eq!((gone.so_far(), stays.so_far()), (0, 1));
+        waiting.remove(&mut staying);
+        assert!(waiting.shards.iter().all(|shard| shard.lock().topics.is_empty()));
+    }
+
+    #[test]
+    fn a_place_of_a_round_that_is_over_is_nobody_else_s() {
+        let waiting = Waiting::default();
+        let ((_, one_waker), (other, other_waker)) = (waker(), waker());
+        let topics = topics([1]);
+        let (mut one, mut another) = (Places::default(), Places::default());
+        waiting.register(&mut one, &topics, &one_waker);
+        waiting.wake(TopicId(1));
+        waiting.register(&mut another, &topics, &other_waker);
+        // The same key, a round later.
+        waiting.remove(&mut one);
+        waiting.wake(TopicId(1));
+        assert_eq!(other.so_far(), 1);
+    }
+}
