@@ -155,6 +155,10 @@ pub const SEGMENT_BYTES_MIN: usize = 2 * BODY_BYTES_MAX;
 /// Largest segment: retention works by whole segments, so this is also its grain.
 pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// Messages that a subscriber of a `SerialProvider` may be behind before it is cut. Each is 32 B and
+/// the encoded message, for every subscriber: it is encoded anew.
+pub const SERIAL_QUEUE_MESSAGES: usize = 1024;
+
 /// Default time a client gives a server to answer, from connecting to the end of the response head,
 /// redirects included. A server that drips its head holds one connection for so long. The head
 /// itself has no bound of ours: hyper takes 100 headers and some 400 KiB over HTTP/1, 16 KiB over

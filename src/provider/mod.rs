@@ -2,10 +2,14 @@
 //!
 //! [`Provider`] is the contract between those who publish and those who subscribe.
 //! [`LocalProvider`] is the one that a server has unless it is given another: a Log in this process.
+//! [`BroadcastProvider`] and [`SerialProvider`] do the same in the two other ways that are usual, small
+//! enough to be read.
 
+pub mod conformance;
 mod local;
 mod publisher;
 mod receipt;
+mod reference;
 mod subscribe;
 
 use std::sync::Arc;
@@ -18,13 +22,14 @@ pub use self::{
     },
     publisher::Publisher,
     receipt::{PublishError, Receipt},
+    reference::{BroadcastProvider, SerialProvider},
     subscribe::{SubscribeError, SubscribeRequest, Subscription},
 };
-use crate::sse::Message;
+use crate::{limits, sse::Message};
 
 /// Takes messages from publishers and gives each to the subscribers of its topics.
 ///
-/// This is the whole contract, and `provider::conformance` holds an implementation to it:
+/// This is the whole contract, and [`conformance`] holds an implementation to it:
 ///
 /// - **Threads.** Every method may be called from any thread at any time. None of them waits for a
 ///   subscriber: one that does not read hurts only itself.
@@ -57,6 +62,7 @@ pub trait Provider: Send + Sync + 'static {
     /// [`PublishError`] of the first message that is wrong; then none is published.
     fn publish_batch(&self, batch: &[Publication<'_>]) -> Result<Vec<Receipt>, PublishError> {
         match batch {
+            [] if self.is_closed() => Err(Closed.into()),
             [] => Ok(Vec::new()),
             [one] => self.publish(one.message, one.topics).map(|receipt| vec![receipt]),
             _ => Err(PublishError::NoBatches),
@@ -108,6 +114,31 @@ pub struct Publication<'p> {
     pub message: &'p Message,
     /// Where to, by name.
     pub topics: &'p [&'p str],
+}
+
+impl Publication<'_> {
+    /// Checks it against the limits, and that there is something in it.
+    ///
+    /// # Errors
+    /// [`PublishError`] names the fault.
+    pub fn check(&self) -> Result<(), PublishError> {
+        let (len, max) = (self.topics.len(), limits::TOPICS_PER_MESSAGE_MAX);
+        match len {
+            0 => return Err(PublishError::NoTopics),
+            _ if len > max => return Err(PublishError::TooManyTopics { len, max }),
+            _ => self.topics.iter().try_for_each(|topic| check_topic(topic))?,
+        }
+        if self.message.event_type().is_some_and(|event| event.is_reserved()) {
+            return Err(PublishError::ReservedEventType);
+        }
+        match self.message.encoded_len(None) {
+            0 => Err(PublishError::Empty),
+            len if len > limits::MESSAGE_BYTES_MAX => {
+                Err(PublishError::TooLarge { len, max: limits::MESSAGE_BYTES_MAX })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The provider has been shut down.

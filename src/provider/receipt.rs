@@ -48,7 +48,7 @@ impl Receipt {
     }
 
     /// Subscribers of the message's topics in this process when it was published, each counted
-    /// once.
+    /// once; none where the provider does not count them.
     pub fn subscribers(&self) -> u32 {
         self.subscribers
     }

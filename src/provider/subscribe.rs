@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -84,13 +84,18 @@ pub enum SubscribeError {
 /// It ends when the provider is shut down, after everything published before. A reader so slow that
 /// what it still needs is gone gets one [`Overtaken`], and then the end.
 pub struct Subscription {
-    stream: Pin<Box<dyn Stream<Item = Result<Bytes, Overtaken>> + Send>>,
+    /// None at the end, so that what belongs to it goes with it.
+    stream: Option<Pin<Box<dyn Events>>>,
 }
 
+trait Events: Stream<Item = Result<Bytes, Overtaken>> + Send {}
+
+impl<S: Stream<Item = Result<Bytes, Overtaken>> + Send> Events for S {}
+
 impl Subscription {
-    /// A subscription that gives what `stream` does.
+    /// A subscription that gives what `stream` does, up to its end or its first error.
     pub fn new(stream: impl Stream<Item = Result<Bytes, Overtaken>> + Send + 'static) -> Self {
-        Self { stream: Box::pin(stream) }
+        Self { stream: Some(Box::pin(stream)) }
     }
 
     /// The next events, or none at the end.
@@ -101,7 +106,7 @@ impl Subscription {
     /// # Cancellation
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Bytes, Overtaken>> {
-        poll_fn(|context| self.stream.as_mut().poll_next(context)).await
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 }
 
@@ -109,7 +114,12 @@ impl Stream for Subscription {
     type Item = Result<Bytes, Overtaken>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.stream.as_mut().poll_next(context)
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let item = ready!(stream.as_mut().poll_next(context));
+        if !matches!(item, Some(Ok(_))) {
+            self.stream = None;
+        }
+        Poll::Ready(item)
     }
 }
 

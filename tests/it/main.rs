@@ -20,6 +20,7 @@ mod examples;
 mod one_port;
 mod patterns;
 mod process;
+mod provider;
 mod publish;
 mod readers;
 mod replay;

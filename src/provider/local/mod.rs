@@ -13,6 +13,7 @@ mod tests;
 mod topic_name;
 mod topic_sets;
 mod topic_table;
+mod waiting;
 
 use std::collections::HashSet;
 use std::sync::{
@@ -22,11 +23,11 @@ use std::sync::{
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, futures::OwnedNotified};
 
+pub(super) use self::start::{GapReason, gap_message};
 use self::{
     builder::Settings, idempotency::Idempotency, reader::Readers, topic_sets::TopicSets,
-    topic_table::TopicTable,
+    topic_table::TopicTable, waiting::Waiting,
 };
 pub use self::{
     builder::{Ids, LocalProviderBuilder},
@@ -42,7 +43,6 @@ use super::{
     Subscription,
 };
 use crate::{
-    limits,
     log::{Append, AutomaticId, FrameTopics, Log, LogOptions, Sequence, Topic},
     sse::Message,
 };
@@ -64,7 +64,7 @@ struct Shared {
     topic_sets: TopicSets,
     readers: Readers,
     idempotency: Mutex<Idempotency>,
-    async_wake: Arc<Notify>,
+    waiting: Waiting,
     closed: AtomicBool,
     subscribers: AtomicU64,
 }
@@ -94,7 +94,7 @@ impl LocalProvider {
             topic_sets: TopicSets::default(),
             readers: Readers::default(),
             idempotency: Mutex::default(),
-            async_wake: Arc::default(),
+            waiting: Waiting::default(),
             closed: AtomicBool::new(false),
             subscribers: AtomicU64::new(0),
         };
@@ -239,7 +239,7 @@ impl LocalProvider {
         let append = self.shared.log.append();
         let was_closed = self.shared.closed.swap(true, Ordering::AcqRel);
         drop(append);
-        self.shared.async_wake.notify_waiters();
+        self.shared.waiting.wake_all();
         if was_closed { Err(Closed) } else { Ok(()) }
     }
 
@@ -313,12 +313,12 @@ impl LocalProvider {
         if needed { self.now() } else { Duration::ZERO }
     }
 
-    fn async_notified(&self) -> OwnedNotified {
-        Arc::clone(&self.shared.async_wake).notified_owned()
+    fn waiting(&self) -> &Waiting {
+        &self.shared.waiting
     }
 
     fn check(&self, message: &Message, topics: &[&str]) -> Result<(), PublishError> {
-        check(message, topics)?;
+        Publication { message, topics }.check()?;
         let Some(own) = message.event_id() else {
             let is_missing = self.shared.settings.ids == Ids::Own;
             return if is_missing { Err(PublishError::NoEventId) } else { Ok(()) };
@@ -363,14 +363,14 @@ impl LocalProvider {
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let (readers, any_task) = topics.fold((0, false), |(readers, any_task), topic| {
-            let interest = topic.interest();
-            (readers | interest.readers(), any_task || interest.has_tasks())
-        });
-        self.shared.readers.notify(readers);
-        if any_task {
-            self.shared.async_wake.notify_waiters();
+        let mut readers = 0;
+        for topic in topics {
+            readers |= topic.interest().readers();
+            if topic.interest().has_tasks() {
+                self.shared.waiting.wake(topic.id());
+            }
         }
+        self.shared.readers.notify(readers);
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
@@ -414,28 +414,4 @@ impl Provider for LocalProvider {
     fn local(&self) -> Option<&LocalProvider> {
         Some(self)
     }
-}
-
-fn check(message: &Message, topics: &[&str]) -> Result<(), PublishError> {
-    if topics.is_empty() {
-        return Err(PublishError::NoTopics);
-    }
-    if topics.len() > limits::TOPICS_PER_MESSAGE_MAX {
-        let max = limits::TOPICS_PER_MESSAGE_MAX;
-        return Err(PublishError::TooManyTopics { len: topics.len(), max });
-    }
-    for topic in topics {
-        check_topic(topic)?;
-    }
-    if message.event_type().is_some_and(|event| event.is_reserved()) {
-        return Err(PublishError::ReservedEventType);
-    }
-    let len = message.encoded_len(None);
-    if len == 0 {
-        return Err(PublishError::Empty);
-    }
-    if len > limits::MESSAGE_BYTES_MAX {
-        return Err(PublishError::TooLarge { len, max: limits::MESSAGE_BYTES_MAX });
-    }
-    Ok(())
 }

@@ -30,7 +30,7 @@ pub struct Start {
 /// Why a subscription cannot go on where its last one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum GapReason {
+pub(in crate::provider) enum GapReason {
     /// The messages after it are no longer retained, or may not be replayed any more.
     Evicted,
     /// It is an id of another life of the Log.
@@ -138,17 +138,8 @@ impl LocalProvider {
             AfterGap::Live => self.log().head(),
         };
         self.complete_patterns(topics, first);
-        let gap = Gap {
-            requested: truncated(requested),
-            first_available: self.id_at(first).to_string(),
-            reason,
-        };
-        // A client that reconnects before the next message resumes from here, not into the gap.
-        let before = AutomaticId { position: first.number() - 1, ..self.id_at(first) }.to_string();
-        let message = Message::new(serde_json::to_string(&gap).expect("strings always serialise"))
-            .id(EventId::new(before).expect("an automatic id is a valid one"))
-            .event(EventType::new(GAP_EVENT).expect("the name is a valid type"));
-        Start { cursor: Cursor::at(first), gap: Some(message.to_bytes()) }
+        let gap = gap_message(requested, self.id_at(first), reason);
+        Start { cursor: Cursor::at(first), gap: Some(gap.to_bytes()) }
     }
 
     /// Sees to it that the patterns among `topics` know their frames from `from` on, as far as they are
@@ -188,6 +179,20 @@ impl LocalProvider {
         }
         found
     }
+}
+
+/// Says that what followed `requested` is lost, and that `first` is what comes next.
+pub(in crate::provider) fn gap_message(
+    requested: &str,
+    first: AutomaticId,
+    reason: GapReason,
+) -> Message {
+    let gap = Gap { requested: truncated(requested), first_available: first.to_string(), reason };
+    // A client that reconnects before the next message resumes from here, not into the gap.
+    let before = AutomaticId { position: first.position - 1, ..first }.to_string();
+    Message::new(serde_json::to_string(&gap).expect("strings always serialise"))
+        .id(EventId::new(before).expect("an automatic id is a valid one"))
+        .event(EventType::new(GAP_EVENT).expect("the name is a valid type"))
 }
 
 fn truncated(text: &str) -> &str {

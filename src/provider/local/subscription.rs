@@ -3,29 +3,52 @@
 //! The same Log, the same order and the same rules as on the engine's cores, at the cost of a task.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::futures::OwnedNotified;
 
 use super::{
     LocalProvider, check_topic_or_pattern,
     cold_history::{ColdReplay, ColdStep, ReplayRequest},
     start::GapReason,
+    waiting::Places,
 };
 use crate::{
     limits,
-    log::{Cursor, Framing, Overtaken, Run, Sequence, Topic},
+    log::{Cursor, Framing, Log, Overtaken, Run, Sequence, Topic},
     provider::SubscribeError,
 };
 
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
 const READ_BYTES_MAX: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What reads gather in: one for all subscriptions of a thread, not one that each keeps.
+#[derive(Debug, Default)]
+struct Scratch {
+    run: Run,
+    /// What the last one got, for others at the same place: whoever waits for a topic is woken with
+    /// all the others, to read the same.
+    last: Option<LastRead>,
+}
+
+#[derive(Debug)]
+struct LastRead {
+    /// Its address is its identity for as long as this is here.
+    topic: Weak<Topic>,
+    from: Cursor,
+    next: Cursor,
+    events: Bytes,
+}
 
 /// A [`Subscription`](crate::provider::Subscription) to a [`LocalProvider`], in the flesh: its topics
 /// may be changed while it lasts.
@@ -55,8 +78,7 @@ pub struct LocalSubscription {
     cold: Option<Cold>,
     cursor: Cursor,
     gap: Option<Vec<u8>>,
-    run: Run,
-    woken: Option<Pin<Box<OwnedNotified>>>,
+    places: Places,
     ended: bool,
 }
 
@@ -87,8 +109,7 @@ impl LocalSubscription {
             added: Vec::new(),
             cold: None,
             gap: None,
-            run: Run::new(),
-            woken: None,
+            places: Places::default(),
             ended: false,
         };
         if let Some(requested) = last_event_id.filter(|id| !id.is_empty()) {
@@ -154,9 +175,12 @@ impl LocalSubscription {
         self.provider.topic_sets().leave(&self.topics);
         change(&mut self.topics);
         self.provider.topic_sets().join(&self.topics);
+        // It waits for others from now on.
+        self.provider.waiting().remove(&mut self.places);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Overtaken>>> {
+        let mut registered = false;
         loop {
             if self.ended {
                 return Poll::Ready(None);
@@ -166,10 +190,6 @@ impl LocalSubscription {
             {
                 return Poll::Ready(Some(Ok(event)));
             }
-            // Listen first, then look: what is published in between wakes us.
-            let provider = &self.provider;
-            let woken = self.woken.get_or_insert_with(|| Box::pin(provider.async_notified()));
-            woken.as_mut().enable();
             // Closed before the last look, so that nothing published before is missed.
             let closed = self.provider.is_closed();
             if let Some(item) = self.read() {
@@ -179,10 +199,17 @@ impl LocalSubscription {
                 self.ended = true;
                 continue;
             }
-            let woken = self.woken.as_mut().expect("set above");
-            ready!(woken.as_mut().poll(context));
-            self.woken = None;
+            // Look once more after registering: what is published from then on wakes us.
+            if registered || !self.register(context) {
+                return Poll::Pending;
+            }
+            registered = true;
         }
+    }
+
+    /// True: we were not registered before, so what came in between has woken nobody.
+    fn register(&mut self, context: &Context<'_>) -> bool {
+        self.provider.waiting().register(&mut self.places, &self.topics, context.waker())
     }
 
     /// The next event from before the Log; none when the Log goes on.
@@ -244,34 +271,77 @@ impl LocalSubscription {
         }
         loop {
             let head = self.provider.log().head();
-            self.added.retain(|(from, _)| *from > self.cursor.sequence);
-            let below = self.added.first().map_or(head, |(from, _)| head.min(*from));
-            if let Err(overtaken) = self.gather(below) {
-                self.ended = true;
-                return Some(Err(overtaken));
-            }
-            let bytes = self.run.bytes();
-            self.cursor = self.run.cursor_after(bytes.len());
-            if !bytes.is_empty() {
-                return Some(Ok(Bytes::copy_from_slice(bytes)));
-            }
             if self.cursor.sequence >= head {
                 return None;
+            }
+            match self.read_below(head) {
+                Ok((events, next)) => {
+                    self.cursor = next;
+                    if !events.is_empty() {
+                        return Some(Ok(events));
+                    }
+                }
+                Err(overtaken) => {
+                    self.ended = true;
+                    return Some(Err(overtaken));
+                }
             }
         }
     }
 
-    /// Gathers what comes next below `below` of the topics that are read there.
-    fn gather(&mut self, below: Sequence) -> Result<(), Overtaken> {
-        let log = self.provider.log();
-        let (cursor, max, run) = (self.cursor, READ_BYTES_MAX, &mut self.run);
-        if self.added.is_empty() {
-            return log.read(&self.topics, cursor, below, Framing::Bare, max, run);
-        }
+    /// The next events below `head`, and where to go on.
+    fn read_below(&mut self, head: Sequence) -> Result<(Bytes, Cursor), Overtaken> {
+        let (log, cursor) = (self.provider.log(), self.cursor);
+        self.added.retain(|(from, _)| *from > cursor.sequence);
+        let Some((first, _)) = self.added.first() else {
+            return SCRATCH
+                .with_borrow_mut(|scratch| scratch.read(log, &self.topics, cursor, head));
+        };
         let is_added =
             |topic: &Arc<Topic>| self.added.iter().any(|(_, added)| added.id() == topic.id());
         let read: Vec<_> = self.topics.iter().filter(|topic| !is_added(topic)).cloned().collect();
-        log.read(&read, cursor, below, Framing::Bare, max, run)
+        let below = head.min(*first);
+        SCRATCH.with_borrow_mut(|scratch| scratch.gather(log, &read, cursor, below))
+    }
+}
+
+impl Scratch {
+    /// The next events of the topics, and where to go on.
+    fn read(
+        &mut self,
+        log: &Log,
+        topics: &[Arc<Topic>],
+        from: Cursor,
+        below: Sequence,
+    ) -> Result<(Bytes, Cursor), Overtaken> {
+        if let (Some(last), [topic]) = (&self.last, topics)
+            && last.from == from
+            && last.topic.as_ptr() == Arc::as_ptr(topic)
+        {
+            return Ok((last.events.clone(), last.next));
+        }
+        let (events, next) = self.gather(log, topics, from, below)?;
+        if let [topic] = topics
+            && topic.subscribers() > 1
+            && !events.is_empty()
+        {
+            let (topic, events) = (Arc::downgrade(topic), events.clone());
+            self.last = Some(LastRead { topic, from, next, events });
+        }
+        Ok((events, next))
+    }
+
+    fn gather(
+        &mut self,
+        log: &Log,
+        topics: &[Arc<Topic>],
+        from: Cursor,
+        below: Sequence,
+    ) -> Result<(Bytes, Cursor), Overtaken> {
+        log.read(topics, from, below, Framing::Bare, READ_BYTES_MAX, &mut self.run)?;
+        let events = Bytes::copy_from_slice(self.run.bytes());
+        let next = self.run.cursor_after(events.len());
+        Ok((events, next))
     }
 }
 
@@ -285,9 +355,76 @@ impl Stream for LocalSubscription {
 
 impl Drop for LocalSubscription {
     fn drop(&mut self) {
+        self.provider.waiting().remove(&mut self.places);
         for topic in &self.topics {
             topic.interest().remove_task();
         }
         self.provider.leave(&self.topics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{log::LogOptions, provider::SubscribeRequest, sse::Message};
+
+    fn provider() -> LocalProvider {
+        LocalProvider::new(LogOptions::default())
+    }
+
+    fn subscribe(provider: &LocalProvider, topics: &[&str]) -> LocalSubscription {
+        provider.subscribe(&SubscribeRequest::to(topics)).unwrap()
+    }
+
+    async fn next(subscription: &mut LocalSubscription) -> Bytes {
+        subscription.next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_reads_the_same_of_a_topic_shares_it() {
+        let provider = provider();
+        let mut same = [subscribe(&provider, &["a"]), subscribe(&provider, &["a"])];
+        let mut other = subscribe(&provider, &["b"]);
+        for (data, topic) in [("1", "a"), ("2", "b")] {
+            provider.publish(&Message::new(data), &[topic]).unwrap();
+        }
+        let [one, two] = &mut same;
+        let (one, two) = (next(one).await, next(two).await);
+        assert_eq!(one.as_ptr(), two.as_ptr());
+        assert!(one.ends_with(b"data: 1\n\n"), "{one:?}");
+        assert!(next(&mut other).await.ends_with(b"data: 2\n\n"));
+    }
+
+    #[tokio::test]
+    async fn who_is_at_another_place_reads_what_is_there() {
+        let provider = provider();
+        let mut early = [subscribe(&provider, &["a"]), subscribe(&provider, &["a"])];
+        provider.publish(&Message::new("1"), &["a"]).unwrap();
+        let mut late = subscribe(&provider, &["a"]);
+        let [one, two] = &mut early;
+        next(one).await;
+        provider.publish(&Message::new("2"), &["a"]).unwrap();
+        assert!(next(&mut late).await.ends_with(b"data: 2\n\n"));
+        // What one has read is there no more; both get all, in the same order.
+        let all = next(two).await;
+        let all = String::from_utf8_lossy(&all);
+        assert!(all.contains("data: 1\n\n") && all.ends_with("data: 2\n\n"), "{all}");
+        assert!(next(one).await.ends_with(b"data: 2\n\n"));
+    }
+
+    #[tokio::test]
+    async fn two_providers_share_nothing() {
+        let providers = [provider(), provider()];
+        let mut subscriptions: Vec<_> = providers
+            .iter()
+            .flat_map(|provider| [subscribe(provider, &["a"]), subscribe(provider, &["a"])])
+            .collect();
+        for (provider, data) in providers.iter().zip(["one", "other"]) {
+            provider.publish(&Message::new(data), &["a"]).unwrap();
+        }
+        for (subscription, data) in subscriptions.iter_mut().zip(["one", "one", "other", "other"]) {
+            let event = next(subscription).await;
+            assert!(event.ends_with(format!("data: {data}\n\n").as_bytes()), "{event:?}");
+        }
     }
 }
