@@ -606,7 +606,7 @@ fn step() -> impl Strategy<Value = Step> {
         160 => draft().prop_map(Step::Publish),
         40 => batch().prop_map(Step::Batch),
         40 => (0..3_u8, draft()).prop_map(|(key, draft)| Step::Once(key, draft)),
-        30 => (1..50_u64).prop_map(Step::Advance),
+        60 => select(&[1, 5, 10, 60][..]).prop_map(Step::Advance),
         100 => (names, seen).prop_map(|(names, seen)| Step::Subscribe(names, seen)),
         160 => (which(), 1..4_usize).prop_map(|(which, times)| Step::Read(which, times)),
         30 => (which(), select(&SELECTIONS[..])).prop_map(|(which, name)| Step::Add(which, name)),
@@ -620,7 +620,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let option = |range| proptest::option::weighted(0.3, range);
     let after_gap = select(vec![AfterGap::Everything, AfterGap::Live]);
     let ids = select(vec![Ids::Any, Ids::Automatic, Ids::Own]);
-    (ids, option(0..12_u64), option(0..120), option(0..700_000), after_gap).prop_map(
+    (ids, option(0..12_u64), option(0..25), option(0..700_000), after_gap).prop_map(
         |(ids, count, age, bytes, after_gap)| Policy { ids, count, age, bytes, after_gap },
     )
 }
