@@ -176,6 +176,9 @@ impl LocalProvider {
         key: &str,
         batch: &[Publication<'_>],
     ) -> Result<Vec<Receipt>, PublishError> {
+        if batch.iter().any(|publication| publication.topics.is_empty()) {
+            return Err(PublishError::NoTopics);
+        }
         self.check_open()?;
         let mut idempotency = self.shared.idempotency.lock();
         idempotency.publish_once(key, batch, self.now(), || self.publish_batch(batch))

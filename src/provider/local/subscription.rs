@@ -22,7 +22,7 @@ use super::{
 use crate::{
     limits,
     log::{Cursor, Framing, Log, Overtaken, Run, Sequence, Topic},
-    provider::SubscribeError,
+    provider::{Closed, SubscribeError},
 };
 
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
@@ -141,6 +141,9 @@ impl LocalSubscription {
         check_topic_or_pattern(name)?;
         if self.topics.iter().any(|topic| topic.name() == name) {
             return Ok(false);
+        }
+        if self.provider.is_closed() {
+            return Err(Closed.into());
         }
         let (len, max) = (self.topics.len() + 1, limits::TOPICS_PER_SUBSCRIPTION_MAX);
         if len > max {

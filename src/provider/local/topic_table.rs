@@ -79,10 +79,15 @@ impl TopicTable {
             return self.patterns.subscribe(name, new);
         }
         // Counted under the set's lock, so the topic cannot be forgotten in between.
-        Some(self.with_topic(name, log, |topic| {
+        let join = |topic: &Arc<Topic>| {
             topic.add_subscriber();
             Arc::clone(topic)
-        }))
+        };
+        if let Some(held) = self.topics.get(name) {
+            return Some(join(&held.0));
+        }
+        let _append = log.append();
+        Some(self.with_topic(name, log, join))
     }
 
     /// The topic with one subscriber fewer.
@@ -110,7 +115,8 @@ impl TopicTable {
         self.with_topic(name, log, Arc::clone)
     }
 
-    /// Calls `f` with the topic of a name while it cannot be forgotten.
+    /// Calls `f` with the topic of a name while it cannot be forgotten. Only under the append lock: the
+    /// tail stays where it is until a new topic is here to learn of what is retired.
     fn with_topic<R>(&self, name: &str, log: &Log, f: impl Fn(&Arc<Topic>) -> R) -> R {
         loop {
             if let Some(held) = self.topics.get(name) {

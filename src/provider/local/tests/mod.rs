@@ -1,5 +1,6 @@
 mod cold;
 mod ids;
+mod model;
 mod patterns;
 mod replay;
 

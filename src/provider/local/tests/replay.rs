@@ -9,17 +9,20 @@ use super::*;
 
 /// A clock that the test moves.
 #[derive(Clone, Default)]
-struct Hand(Arc<AtomicU64>);
+pub(super) struct Hand(Arc<AtomicU64>);
 
 impl Hand {
-    fn set(&self, seconds: u64) {
+    pub(super) fn set(&self, seconds: u64) {
         self.0.store(seconds, Ordering::Relaxed);
     }
 
-    fn provider(&self, replay: Replay) -> LocalProvider {
+    pub(super) fn clock(&self) -> impl Fn() -> Duration + Send + Sync + 'static {
         let hand = self.clone();
-        let clock = move || Duration::from_secs(hand.0.load(Ordering::Relaxed));
-        LocalProvider::builder().replay(replay).clock(clock).build()
+        move || Duration::from_secs(hand.0.load(Ordering::Relaxed))
+    }
+
+    fn provider(&self, replay: Replay) -> LocalProvider {
+        LocalProvider::builder().replay(replay).clock(self.clock()).build()
     }
 }
 
