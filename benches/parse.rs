@@ -1,4 +1,8 @@
-//! What it costs to read a stream back, beside a crate that clients use: `cargo bench --bench parse`.
+//! What it costs to read a stream back, beside crates that clients use: `cargo bench --bench parse`.
+//!
+//! `eventsource-stream` is what most Rust clients are built on, `sse-codec` the codec over `AsyncRead`, and
+//! `sse-stream` what the Rust SDK of the Model Context Protocol reads with. The crates that are called
+//! clients (`eventsource`, `sse-client`) open their connections themselves and cannot be given bytes.
 
 use std::{
     convert::Infallible,
@@ -11,6 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use eventsource_stream::Eventsource;
 use fanfare::sse::{Item, Parser};
 use futures_core::Stream;
+use sse_stream::SseStream;
 
 const STREAM_BYTES: usize = 4 * 1024 * 1024;
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -71,6 +76,40 @@ fn eventsource_stream(stream: &[u8]) -> Sum {
     sum
 }
 
+fn sse_stream(stream: &[u8]) -> Sum {
+    let mut events = pin!(SseStream::from_bytes_stream(Ready(stream.chunks(CHUNK_BYTES))));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut sum = (0, 0);
+    while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut context) {
+        let event = black_box(event.expect("the stream is well formed"));
+        sum = (sum.0 + 1, sum.1 + event.data.map_or(0, |data| data.len()));
+    }
+    sum
+}
+
+fn sse_codec(stream: &[u8]) -> Sum {
+    let mut events = pin!(sse_codec::decode_stream(stream));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut sum = (0, 0);
+    while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut context) {
+        let event = black_box(event.expect("the stream is well formed"));
+        let sse_codec::Event::Message { data, .. } = event else { continue };
+        sum = (sum.0 + 1, sum.1 + data.len());
+    }
+    sum
+}
+
+type Reader = fn(&[u8]) -> Sum;
+
+/// What reads a stream, by name.
+const READERS: [(&str, Reader); 5] = [
+    ("borrowed", borrowed),
+    ("owned", owned),
+    ("eventsource-stream", eventsource_stream),
+    ("sse-codec", sse_codec),
+    ("sse-stream", sse_stream),
+];
+
 fn parse(criterion: &mut Criterion) {
     let streams = [
         ("128 B", stream_of(&"x".repeat(128))),
@@ -80,14 +119,12 @@ fn parse(criterion: &mut Criterion) {
     ];
     for (name, stream) in &streams {
         let sum = borrowed(stream);
-        assert!(sum.0 > 0 && sum == owned(stream) && sum == eventsource_stream(stream), "{name}");
+        assert!(sum.0 > 0 && READERS.iter().all(|(_, read)| read(stream) == sum), "{name}");
         let mut group = criterion.benchmark_group(format!("parse {name}"));
         group.throughput(Throughput::Bytes(stream.len() as u64));
-        group.bench_function("borrowed", |bencher| bencher.iter(|| borrowed(stream)));
-        group.bench_function("owned", |bencher| bencher.iter(|| owned(stream)));
-        group.bench_function("eventsource-stream", |bencher| {
-            bencher.iter(|| eventsource_stream(stream));
-        });
+        for (reader, read) in READERS {
+            group.bench_function(reader, |bencher| bencher.iter(|| read(stream)));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The type of an event that names none.
 pub(super) const MESSAGE: &str = "message";
@@ -21,14 +21,24 @@ pub(super) const MESSAGE: &str = "message";
 /// assert_eq!((event.event_type(), event.data(), event.last_event_id()), ("message", "hello", "7"));
 /// # Ok::<(), fanfare::sse::ParseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "Parts")]
 pub struct Event {
     /// Borrowed for the usual type, which then costs no allocation.
-    #[serde(rename = "type")]
     event_type: Cow<'static, str>,
+    /// The data and then the id: one allocation for both.
+    text: String,
+    data_len: usize,
+}
+
+/// An event's parts as a format has them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parts {
+    #[serde(rename = "type")]
+    event_type: String,
     data: String,
-    last_event_id: Box<str>,
+    last_event_id: String,
 }
 
 impl Event {
@@ -39,17 +49,39 @@ impl Event {
 
     /// The data: the values of the `data` lines, with LF between them.
     pub fn data(&self) -> &str {
-        &self.data
+        &self.text[..self.data_len]
     }
 
     /// The data, taken out.
-    pub fn into_data(self) -> String {
-        self.data
+    pub fn into_data(mut self) -> String {
+        self.text.truncate(self.data_len);
+        self.text
     }
 
     /// The latest id of the stream, which an earlier event may have brought; empty if there is none.
     pub fn last_event_id(&self) -> &str {
-        &self.last_event_id
+        &self.text[self.data_len..]
+    }
+
+    fn as_ref(&self) -> EventRef<'_> {
+        EventRef {
+            event_type: self.event_type(),
+            data: self.data(),
+            last_event_id: self.last_event_id(),
+        }
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_ref().serialize(serializer)
+    }
+}
+
+impl From<Parts> for Event {
+    fn from(parts: Parts) -> Self {
+        let Parts { event_type, data, last_event_id } = &parts;
+        EventRef { event_type, data, last_event_id }.to_event()
     }
 }
 
@@ -74,8 +106,8 @@ impl EventRef<'_> {
                 MESSAGE => Cow::Borrowed(MESSAGE),
                 other => Cow::Owned(other.to_owned()),
             },
-            data: self.data.to_owned(),
-            last_event_id: self.last_event_id.into(),
+            text: [self.data, self.last_event_id].concat(),
+            data_len: self.data.len(),
         }
     }
 }
