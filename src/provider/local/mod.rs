@@ -239,14 +239,12 @@ impl LocalProvider {
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let mut interest = 0;
-        for topic in topics {
-            interest |= topic.interest();
-            if topic.has_async_subscribers() {
-                self.shared.waiting.wake(topic.id());
-            }
-        }
+        let interest = topics.clone().fold(0, |interest, topic| interest | topic.interest());
+        // The cores first: there may be many tasks.
         self.shared.readers.notify(interest);
+        for topic in topics.filter(|topic| topic.has_async_subscribers()) {
+            self.shared.waiting.wake(topic.id());
+        }
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
