@@ -366,14 +366,12 @@ impl LocalProvider {
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
-        let mut readers = 0;
-        for topic in topics {
-            readers |= topic.interest().readers();
-            if topic.interest().has_tasks() {
-                self.shared.waiting.wake(topic.id());
-            }
-        }
+        let readers = topics.clone().fold(0, |readers, topic| readers | topic.interest().readers());
+        // The cores first: there may be many tasks.
         self.shared.readers.notify(readers);
+        for topic in topics.filter(|topic| topic.interest().has_tasks()) {
+            self.shared.waiting.wake(topic.id());
+        }
     }
 
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
