@@ -153,8 +153,8 @@ impl LocalProvider {
 
     /// Publishes a batch once, however often it is asked to under the same key.
     ///
-    /// A key is remembered for [`limits::IDEMPOTENCY_WINDOW`], among the last
-    /// [`limits::IDEMPOTENCY_KEYS_MAX`]. Whatever else is published under a key meanwhile waits for it.
+    /// A key is remembered for [`IDEMPOTENCY_WINDOW`](crate::limits::IDEMPOTENCY_WINDOW), among the last
+    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX). Whatever else is published under a key meanwhile waits for it.
     ///
     /// ```
     /// use fanfare::{LocalProvider, LogOptions, Message, provider::Publication};

@@ -1,10 +1,12 @@
-//! The server process: the binary as a user starts it, on a port of its own choosing.
+//! The server process: the binary as a user starts it, on a port of its own.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
@@ -35,7 +37,7 @@ pub(crate) struct Options {
 impl Options {
     /// A server on a free port of the loopback.
     pub(crate) fn new(driver: Driver) -> Self {
-        Self { driver, listen: "127.0.0.1:0".to_owned(), history_bytes: None, ulimit: None }
+        Self { driver, listen: free_address(), history_bytes: None, ulimit: None }
     }
 
     /// Keeps that much history, in the notation of `--history-bytes`.
@@ -94,6 +96,21 @@ impl Options {
         };
         Server { child, address, banner, log, options: self, killed: false }
     }
+}
+
+/// A free address whose port no connection is given for its own end: those are from 32768 up, and one of
+/// them could take the port of a server that is being restarted.
+fn free_address() -> String {
+    const PORTS: Range<u32> = 10_000..30_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |address: &String| TcpListener::bind(address).is_ok();
+    let addresses = PORTS.map(|_| {
+        let nth = std::process::id()
+            .wrapping_mul(101)
+            .wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        format!("127.0.0.1:{}", PORTS.start + nth % PORTS.len() as u32)
+    });
+    addresses.into_iter().find(is_free).expect("one of them is free")
 }
 
 /// A running server, killed when dropped.

@@ -1,4 +1,5 @@
-//! The memory that a subscriber costs with the providers which Fanfare ships, as asked of the allocator.
+//! The memory that a subscriber costs with the providers which Fanfare ships, and a topic with
+//! `LocalProvider`, as asked of the allocator.
 
 use std::alloc::System;
 
@@ -18,6 +19,23 @@ fn main() {
     row("local", &LocalProvider::new(LogOptions::default()));
     row("broadcast", &BroadcastProvider::new(1024));
     row("serial", &SerialProvider::new(1024));
+    println!("bytes per topic, of {TOPICS} with a name of 12 B and one subscriber each");
+    println!("local      {:>12}", bytes_per_topic(&LocalProvider::new(LogOptions::default())));
+}
+
+const TOPICS: usize = 1_000_000;
+
+/// What a provider keeps for a topic that somebody is on; the subscriber's own side is not in it.
+fn bytes_per_topic(provider: &LocalProvider) -> usize {
+    let mut joined = Vec::with_capacity(TOPICS);
+    let before = in_use();
+    for number in 0..TOPICS {
+        let names = [format!("user/{number:07}")];
+        joined.extend(provider.join(&names).expect("no name is a pattern"));
+    }
+    let bytes = in_use() - before;
+    assert_eq!(provider.topics(), TOPICS);
+    bytes / TOPICS
 }
 
 fn row(name: &str, provider: &impl Provider) {

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::tokens::{Token, tokens};
 
 /// Built, fetched or found here, and no part of the repository.
-const PASSED_OVER: [&str; 6] =
-    [".git", "target", "node_modules", "corpus", "artifacts", "coverage"];
+const PASSED_OVER: [&str; 7] =
+    [".git", "target", "node_modules", ".venv", "corpus", "artifacts", "coverage"];
 
 /// A file of text.
 #[derive(Debug)]
