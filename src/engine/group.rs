@@ -20,6 +20,8 @@ pub(super) struct GroupId(u32);
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) topics: Box<[Arc<Topic>]>,
+    /// Its place among the groups of each of its topics.
+    places: Box<[u32]>,
     pub(super) framing: Framing,
     /// Those that are up to date.
     live: Vec<Socket>,
@@ -58,22 +60,17 @@ impl Groups {
             self.groups[id.0 as usize].population += 1;
             return id;
         }
+        let id = GroupId(self.groups.vacant_key() as u32);
         let group = Group {
             topics: topics.into(),
+            places: topics.iter().map(|topic| self.enter(topic, id)).collect(),
             framing,
             live: Vec::new(),
             population: 1,
             pending: Vec::new(),
         };
-        let id = GroupId(self.groups.insert(group) as u32);
+        self.groups.insert(group);
         self.by_topics.insert(key, id);
-        for topic in topics {
-            let groups = self.by_topic.entry(topic.id()).or_default();
-            if groups.is_empty() {
-                topic.interest().add_reader(self.reader);
-            }
-            groups.push(id);
-        }
         id
     }
 
@@ -84,8 +81,8 @@ impl Groups {
         if group.population == 0 {
             let group = self.groups.remove(id.0 as usize);
             self.by_topics.remove(&key(&group.topics, group.framing));
-            for topic in &group.topics {
-                self.forget(topic, id);
+            for (topic, &place) in group.topics.iter().zip(&group.places) {
+                self.forget(topic, place);
             }
         }
     }
@@ -126,10 +123,26 @@ impl Groups {
         live.get(member as usize).copied()
     }
 
-    fn forget(&mut self, topic: &Topic, id: GroupId) {
-        let Some(groups) = self.by_topic.get_mut(&topic.id()) else { return };
-        groups.retain(|&group| group != id);
+    /// Adds a group to those of a topic, and gives its place.
+    fn enter(&mut self, topic: &Topic, id: GroupId) -> u32 {
+        let groups = self.by_topic.entry(topic.id()).or_default();
         if groups.is_empty() {
+            topic.interest().add_reader(self.reader);
+        }
+        groups.push(id);
+        groups.len() as u32 - 1
+    }
+
+    /// Takes the group at this place out of those of a topic, and tells the one that moves there:
+    /// where each connection is a group of its own, a shared topic has as many groups.
+    fn forget(&mut self, topic: &Topic, place: u32) {
+        let Some(groups) = self.by_topic.get_mut(&topic.id()) else { return };
+        groups.swap_remove(place as usize);
+        if let Some(&moved) = groups.get(place as usize) {
+            let moved = &mut self.groups[moved.0 as usize];
+            let nth = moved.topics.iter().position(|of| of.id() == topic.id());
+            moved.places[nth.expect("it is a group of this topic")] = place;
+        } else if groups.is_empty() {
             self.by_topic.remove(&topic.id());
             topic.interest().remove_reader(self.reader);
         }
@@ -148,4 +161,41 @@ fn key(topics: &[Arc<Topic>], framing: Framing) -> GroupKey {
     let mut ids: Box<[TopicId]> = topics.iter().map(|topic| topic.id()).collect();
     ids.sort_unstable();
     (ids, framing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Sequence;
+
+    fn topic(id: u64) -> Arc<Topic> {
+        Arc::new(Topic::new(TopicId(id), "", Sequence::FIRST))
+    }
+
+    #[test]
+    fn who_leaves_in_any_order_is_forgotten_by_each_topic() {
+        let all = topic(0);
+        let own: Vec<_> = (1..=20).map(topic).collect();
+        for stride in [1, 3, 7, 19] {
+            let mut groups = Groups::new(ReaderId::new(0).unwrap());
+            let join = |own: &Arc<Topic>| {
+                let topics = [Arc::clone(own), Arc::clone(&all)];
+                groups.join(&topics, Framing::Chunked)
+            };
+            let ids: Vec<_> = own.iter().map(join).collect();
+            let mut left: Vec<_> = ids.clone();
+            for nth in 0..ids.len() {
+                let id = ids[nth * stride % ids.len()];
+                groups.leave(id);
+                left.retain(|&other| other != id);
+                let mut of_all = groups.of_topic(all.id()).to_vec();
+                of_all.sort_by_key(|id| id.0);
+                assert_eq!(of_all, left);
+                for (id, own) in ids.iter().zip(&own) {
+                    assert_eq!(groups.of_topic(own.id()).contains(id), left.contains(id));
+                }
+            }
+            assert!(groups.is_empty() && all.interest().readers() == 0);
+        }
+    }
 }
