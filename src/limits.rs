@@ -64,6 +64,13 @@ pub const STREAM_EVENT_BYTES_MAX_DEFAULT: usize = 16 * 1024 * 1024;
 /// A connection that takes no byte for this long while it is owed some is cut.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Default time between two heartbeats of a quiet stream; it is quiet for half as long again at most. A
+/// proxy's usual patience is 60 s.
+pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
+
+/// Shortest time between two heartbeats.
+pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+
 /// Longest rest between two fan-out passes of a core: what it adds to a frame's latency at most.
 pub const REST_MAX: Duration = Duration::from_millis(4);
 

@@ -56,6 +56,7 @@ impl Engine {
             cores: NonZeroUsize::new(1),
             driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
+            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             admission: Arc::new(Everybody),
             hand_over,
         };

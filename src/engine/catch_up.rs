@@ -99,8 +99,15 @@ impl<D: Driver> Core<D> {
         self.catch_up.ready.push_back(socket);
     }
 
-    /// A live connection had no room for all of its run.
-    pub(super) fn fall_behind(&mut self, socket: Socket, cursor: Cursor, now: Instant) {
+    /// A live connection had no room for all that it was sent: it goes on with `prelude`, then at
+    /// the cursor.
+    pub(super) fn fall_behind(
+        &mut self,
+        socket: Socket,
+        prelude: Vec<u8>,
+        cursor: Cursor,
+        now: Instant,
+    ) {
         let Some(&Connection::Live { group, member, has_timer }) = self.connections.get(socket)
         else {
             return;
@@ -109,7 +116,7 @@ impl<D: Driver> Core<D> {
         let lagging = Lagging {
             group,
             cursor,
-            prelude: Vec::new(),
+            prelude,
             pace: Pace::Blocked,
             progress_at: now,
             has_timer,

@@ -38,7 +38,7 @@ pub(super) struct Lagging {
     pub(super) group: GroupId,
     /// Where it goes on, after the prelude.
     pub(super) cursor: Cursor,
-    /// What is still to send of the response head, and of the gap event if there is one.
+    /// What is still to send of the response head and the gap event, or of a heartbeat.
     pub(super) prelude: Vec<u8>,
     pub(super) pace: Pace,
     /// When it last took a byte.

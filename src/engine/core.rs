@@ -22,6 +22,7 @@ use super::{
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, Slice},
     group::{Group, GroupId, Groups},
+    heartbeat::Heartbeat,
     rest::Rest,
     timers::Timers,
 };
@@ -42,6 +43,7 @@ pub(super) struct CoreContext {
     pub(super) counters: Arc<CoreCounters>,
     pub(super) commands: Arc<ArrayQueue<Command>>,
     pub(super) connections_max: usize,
+    pub(super) heartbeat: Option<Duration>,
 }
 
 /// What others may tell a core.
@@ -61,6 +63,7 @@ pub(super) struct Core<D> {
     pub(super) catch_up: CatchUp,
     pub(super) pass: Pass,
     rest: Rest,
+    pub(super) heartbeat: Heartbeat,
     /// Everything before it has been sent to every live connection.
     pub(super) position: Sequence,
     /// The head when the core was last notified: it works until it is there.
@@ -101,6 +104,7 @@ pub(super) enum Turn {
 impl<D: Driver> Core<D> {
     pub(super) fn new(mut driver: D, context: CoreContext) -> Self {
         driver.accept();
+        let heartbeat = Heartbeat::every(context.heartbeat);
         let position = context.provider.log().head();
         Self {
             groups: Groups::new(context.reader.id()),
@@ -110,6 +114,7 @@ impl<D: Driver> Core<D> {
             catch_up: CatchUp::default(),
             pass: Pass::default(),
             rest: Rest::default(),
+            heartbeat,
             position,
             wanted: position,
             segment: None,
@@ -151,6 +156,7 @@ impl<D: Driver> Core<D> {
         if self.context.reader.signal.take() {
             self.go_to_head();
         }
+        self.beat(now);
         self.fan_out(now);
         self.catch_up(now);
         self.drain(now);
@@ -173,7 +179,8 @@ impl<D: Driver> Core<D> {
             || self.catch_up.has_ready()
             || !self.events.is_empty()
             || !self.context.commands.is_empty();
-        let soonest = [self.timers.next(), self.accept_retry.at, self.drain_until];
+        let soonest =
+            [self.timers.next(), self.accept_retry.at, self.heartbeat.next(), self.drain_until];
         let soonest = soonest.into_iter().flatten().min();
         match self.rest.until(now) {
             _ if has_work => Turn::Busy,
@@ -260,7 +267,7 @@ impl<D: Driver> Core<D> {
             return false;
         };
         self.segment = Some(segment.clone());
-        self.pass.plan(&mut self.groups, segment, self.position, self.wanted);
+        self.pass.plan(&mut self.groups, segment, self.position, self.wanted, now);
         self.context.counters.passes.add(1);
         self.rest.pass_begins(now);
         true
@@ -301,7 +308,7 @@ impl<D: Driver> Core<D> {
                     let (cursor, complete) = pass.cursor_after(run, count);
                     bytes += count;
                     deliveries += complete;
-                    self.fall_behind(send.socket, cursor, now);
+                    self.fall_behind(send.socket, Vec::new(), cursor, now);
                 }
                 Sent::Broken => self.end(send.socket, EndReason::Left),
             }

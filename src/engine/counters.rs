@@ -25,6 +25,8 @@ pub struct CoreCounters {
     pub bytes_sent: Counter,
     /// Whole frames written to subscribers.
     pub deliveries: Counter,
+    /// Comments sent on quiet streams.
+    pub heartbeats: Counter,
     /// Fan-out passes begun.
     pub passes: Counter,
     /// Times the thread went to sleep.

@@ -5,7 +5,7 @@
 //! runs are simply skipped. Frames of one group that lie side by side are sent from where they are;
 //! others are gathered, slice by slice, once for all of the group's sends in it.
 
-use std::ops::Range;
+use std::{ops::Range, time::Instant};
 
 use super::{
     driver::{Send, Socket},
@@ -90,6 +90,7 @@ impl Pass {
         segment: Segment,
         from: Sequence,
         wanted: Sequence,
+        now: Instant,
     ) {
         self.first = from.number();
         let (mut bytes, mut marked) = (0, 0);
@@ -104,7 +105,7 @@ impl Pass {
         }
         self.end = Some(end);
         for index in 0..self.dirty.len() {
-            self.plan_group(groups, self.dirty[index]);
+            self.plan_group(groups, self.dirty[index], now);
         }
         self.dirty.clear();
         self.segment = Some(segment);
@@ -215,8 +216,9 @@ impl Pass {
         marked
     }
 
-    fn plan_group(&mut self, groups: &mut Groups, id: GroupId) {
+    fn plan_group(&mut self, groups: &mut Groups, id: GroupId, now: Instant) {
         let group = groups.get_mut(id);
+        group.active_at = now;
         let frames = self.frames.len()..self.frames.len() + group.pending.len();
         self.frames.append(&mut group.pending);
         let run = self.runs.len() as u32;

@@ -4,7 +4,7 @@
 //! gathered once per group and a message on several of its topics is in there once (I3). A topic
 //! knows its groups; a group knows its live members.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -23,6 +23,8 @@ pub(super) struct Group {
     /// Its place among the groups of each of its topics.
     places: Box<[u32]>,
     pub(super) framing: Framing,
+    /// When it last got a frame.
+    pub(super) active_at: Instant,
     /// Those that are up to date.
     live: Vec<Socket>,
     /// Live and lagging ones.
@@ -54,7 +56,12 @@ impl Groups {
 
     /// Counts a connection into the group of these topics; frames published after this wake the
     /// core.
-    pub(super) fn join(&mut self, topics: &[Arc<Topic>], framing: Framing) -> GroupId {
+    pub(super) fn join(
+        &mut self,
+        topics: &[Arc<Topic>],
+        framing: Framing,
+        now: Instant,
+    ) -> GroupId {
         let key = key(topics, framing);
         if let Some(&id) = self.by_topics.get(&key) {
             self.groups[id.0 as usize].population += 1;
@@ -65,6 +72,7 @@ impl Groups {
             topics: topics.into(),
             places: topics.iter().map(|topic| self.enter(topic, id)).collect(),
             framing,
+            active_at: now,
             live: Vec::new(),
             population: 1,
             pending: Vec::new(),
@@ -180,7 +188,7 @@ mod tests {
             let mut groups = Groups::new(ReaderId::new(0).unwrap());
             let join = |own: &Arc<Topic>| {
                 let topics = [Arc::clone(own), Arc::clone(&all)];
-                groups.join(&topics, Framing::Chunked)
+                groups.join(&topics, Framing::Chunked, Instant::now())
             };
             let ids: Vec<_> = own.iter().map(join).collect();
             let mut left: Vec<_> = ids.clone();

@@ -125,7 +125,7 @@ impl<D: Driver> Core<D> {
             Version::Http11 => Framing::Chunked,
         };
         // Interest before the start: what is published after this wakes the core.
-        let group = self.groups.join(&topics, framing);
+        let group = self.groups.join(&topics, framing, now);
         // Frames nobody here wanted have not moved the core; this one may want them.
         self.go_to_head();
         let start = self.context.provider.start(&topics, last_event_id);

@@ -12,6 +12,7 @@ mod counters;
 mod driver;
 mod fan_out;
 mod group;
+mod heartbeat;
 mod intake;
 mod listener;
 mod rest;

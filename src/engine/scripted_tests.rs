@@ -24,20 +24,27 @@ use crate::{
     sse::Message,
 };
 
-/// One socket, whose request is there, and which has room or has none.
+/// One socket, whose request is there, and which has so much room.
 #[derive(Debug)]
 struct Scripted {
-    has_room: bool,
+    room: usize,
+    received: Vec<u8>,
     request: &'static [u8],
     closed: bool,
 }
 
 const SOCKET: Socket = Socket { slot: 0, generation: 1 };
 
+const PLENTY: usize = 1 << 30;
+
 impl Driver for Scripted {
     fn send(&mut self, sends: &[Send<'_>], sent: &mut Vec<Sent>) {
-        let room = |send: &Send<'_>| if self.has_room { send.bytes.len() } else { 0 };
-        sent.extend(sends.iter().map(|send| Sent::Bytes(room(send))));
+        for send in sends {
+            let taken = send.bytes.len().min(self.room);
+            self.room -= taken;
+            self.received.extend_from_slice(&send.bytes[..taken]);
+            sent.push(Sent::Bytes(taken));
+        }
     }
 
     fn receive(&mut self, _: Socket, buffer: &mut [u8]) -> Received {
@@ -83,9 +90,11 @@ fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(1)),
         connections_max: 10,
+        heartbeat: Some(limits::HEARTBEAT_DEFAULT),
     };
     let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    let mut core = Core::new(Scripted { has_room: true, request, closed: false }, context);
+    let driver = Scripted { room: PLENTY, received: Vec::new(), request, closed: false };
+    let mut core = Core::new(driver, context);
     core.happen(Event::Accepted(SOCKET));
     turns(&mut core, now);
     core
@@ -105,11 +114,11 @@ fn who_falls_behind_again_and_again_has_one_timer() {
     let counters = Arc::clone(&core.context.counters);
     for nth in 1..=1000 {
         provider.publish(&Message::new("x"), &[""]).unwrap();
-        core.driver.has_room = false;
+        core.driver.room = 0;
         turns(&mut core, now);
         assert_eq!(counters.lagging.get(), 1, "it has no room");
         now += Duration::from_millis(50);
-        core.driver.has_room = true;
+        core.driver.room = PLENTY;
         core.happen(Event::Ready(SOCKET, Watch::Writable));
         turns(&mut core, now);
         assert_eq!((counters.lagging.get(), counters.deliveries.get()), (0, nth));
@@ -125,7 +134,7 @@ fn who_takes_nothing_is_cut_at_its_deadline_and_not_before() {
     let mut core = core(&provider, start);
     let blocked = start + Duration::from_secs(7);
     provider.publish(&Message::new("x"), &[""]).unwrap();
-    core.driver.has_room = false;
+    core.driver.room = 0;
     turns(&mut core, blocked);
     // The timer of its head is due in between, and put off.
     turns(&mut core, start + limits::HEAD_DEADLINE);
@@ -136,4 +145,75 @@ fn who_takes_nothing_is_cut_at_its_deadline_and_not_before() {
     assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
     assert_eq!(provider.topics(), 1, "the message is retained, the subscriber is not");
     assert_eq!(provider.subscribers(""), 0);
+}
+
+/// What it has received since the last time.
+fn received(core: &mut Core<Scripted>) -> String {
+    String::from_utf8(std::mem::take(&mut core.driver.received)).unwrap()
+}
+
+#[test]
+fn a_quiet_stream_gets_a_heartbeat_once_in_an_interval() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = core(&provider, start);
+    received(&mut core);
+    let mut now = start;
+    for _ in 0..400 {
+        now += Duration::from_millis(100);
+        core.turn(now);
+    }
+    assert_eq!(received(&mut core), "3\r\n:\n\n\r\n".repeat(2), "40 s are two intervals of 15 s");
+    assert_eq!(core.context.counters.heartbeats.get(), 2);
+}
+
+#[test]
+fn a_stream_with_events_gets_none() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let mut now = Instant::now();
+    let mut core = core(&provider, now);
+    for _ in 0..20 {
+        now += limits::HEARTBEAT_DEFAULT / 3;
+        provider.publish(&Message::new("x"), &[""]).unwrap();
+        turns(&mut core, now);
+    }
+    assert_eq!(core.context.counters.heartbeats.get(), 0);
+}
+
+#[test]
+fn a_heartbeat_that_is_cut_short_is_finished_before_the_next_event() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    for room in 0..=7 {
+        let mut core = core(&provider, start);
+        received(&mut core);
+        core.driver.room = room;
+        let now = start + limits::HEARTBEAT_DEFAULT;
+        turns(&mut core, now);
+        assert_eq!(core.context.counters.heartbeats.get(), 1);
+        assert_eq!(core.context.counters.lagging.get(), 1, "it is watched from now on");
+        provider.publish(&Message::new("x"), &[""]).unwrap();
+        turns(&mut core, now);
+        core.driver.room = PLENTY;
+        core.happen(Event::Ready(SOCKET, Watch::Writable));
+        turns(&mut core, now);
+        let text = received(&mut core);
+        // One that has not begun is left out.
+        let events = text.strip_prefix("3\r\n:\n\n\r\n");
+        assert_eq!(events.is_some(), room > 0, "{text:?}");
+        let events = events.unwrap_or(&text);
+        assert!(events.ends_with("data: x\n\n\r\n"), "{text:?}");
+        assert_eq!(events.matches("data").count(), 1);
+    }
+}
+
+#[test]
+fn a_silent_topic_does_not_hide_a_peer_that_takes_nothing() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = core(&provider, start);
+    core.driver.room = 0;
+    turns(&mut core, start + limits::HEARTBEAT_DEFAULT);
+    turns(&mut core, start + limits::HEARTBEAT_DEFAULT + limits::WRITE_STALL_DEADLINE);
+    assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
 }

@@ -7,6 +7,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use crossbeam::queue::ArrayQueue;
@@ -61,6 +62,8 @@ pub struct EngineOptions {
     pub driver: DriverChoice,
     /// Most connections of one core.
     pub connections_max: usize,
+    /// How often a quiet stream gets a comment; none is never.
+    pub heartbeat: Option<Duration>,
     /// Who may come in.
     pub admission: Arc<dyn Admission>,
     /// Where connections go that are not subscriptions.
@@ -237,6 +240,7 @@ fn start_core(
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
         connections_max: connections_max(spec.sockets_max),
+        heartbeat: options.heartbeat,
     };
     let (started, starting) = mpsc::channel();
     let thread_context = context.clone();

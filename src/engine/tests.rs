@@ -52,6 +52,7 @@ fn on_both_drivers(test: impl Fn(Running)) {
             cores: std::num::NonZeroUsize::new(2),
             driver,
             connections_max: 1000,
+            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             admission: Arc::new(ByPath),
             hand_over,
         };

@@ -13,5 +13,6 @@ pub use request::{
     BodyLength, Head, HeadError, RequestHead, Version, parse_head, parse_head_after,
 };
 pub use response::{
-    EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, LAST_CHUNK, error, method_not_allowed,
+    EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, HEARTBEAT_BARE, HEARTBEAT_CHUNKED,
+    LAST_CHUNK, error, method_not_allowed,
 };

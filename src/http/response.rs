@@ -28,6 +28,12 @@ pub const EVENT_STREAM_HEAD_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
 /// What ends a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// What keeps a quiet event stream open: an empty comment, which clients ignore.
+pub const HEARTBEAT_BARE: &[u8] = b":\n\n";
+
+/// [`HEARTBEAT_BARE`] as one HTTP/1.1 chunk.
+pub const HEARTBEAT_CHUNKED: &[u8] = b"3\r\n:\n\n\r\n";
+
 /// A whole reply with `status`, a body of `{"error": fault}`, and the end of the connection.
 ///
 /// ```

@@ -48,7 +48,7 @@ pub(super) struct Sources {
 type Read = fn(&CoreCounters) -> &Counter;
 
 /// What each core counts up: name, help, counter.
-const COUNTERS: [(&str, &str, Read); 8] = [
+const COUNTERS: [(&str, &str, Read); 9] = [
     ("fanfare_connections_accepted", "Connections accepted.", |core| &core.accepted),
     ("fanfare_subscriptions_started", "Event streams begun.", |core| &core.subscribed),
     ("fanfare_sends", "Send operations.", |core| &core.sends),
@@ -56,6 +56,7 @@ const COUNTERS: [(&str, &str, Read); 8] = [
     ("fanfare_events_delivered", "Whole events sent, counted per subscriber.", |core| {
         &core.deliveries
     }),
+    ("fanfare_heartbeats", "Comments sent on quiet streams.", |core| &core.heartbeats),
     ("fanfare_passes", "Fan-out passes begun.", |core| &core.passes),
     ("fanfare_parks", "Times a core had nothing to do and slept.", |core| &core.parks),
     ("fanfare_accept_failures", "Times accepting failed.", |core| &core.accept_failures),

@@ -6,6 +6,7 @@
 
 mod admission;
 mod control;
+mod event_stream;
 mod fault;
 mod metrics;
 mod publish;
@@ -17,6 +18,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     num::NonZeroUsize,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::{Semaphore, mpsc};
@@ -64,6 +66,7 @@ pub struct ServerBuilder {
     cores: Option<NonZeroUsize>,
     driver: DriverChoice,
     history_bytes: usize,
+    heartbeat: Option<Duration>,
 }
 
 /// Why a server cannot start.
@@ -90,6 +93,7 @@ impl Server {
             cores: None,
             driver: DriverChoice::Auto,
             history_bytes: limits::HISTORY_BYTES_DEFAULT,
+            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
         }
     }
 
@@ -139,7 +143,11 @@ impl Server {
         self.join();
     }
 
-    fn start_control(&self, handed_over: mpsc::Receiver<HandedOver>) -> io::Result<Control> {
+    fn start_control(
+        &self,
+        handed_over: mpsc::Receiver<HandedOver>,
+        heartbeat: Option<Duration>,
+    ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
         let local = self.publisher.provider().local();
         let places = Places::of(local);
@@ -153,7 +161,7 @@ impl Server {
             control_places: places.connections,
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
-        let desk = Desk::new(self.publisher(), control, registry, places);
+        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat);
         Control::start(routes::router(desk), permits, handed_over)
     }
 
@@ -217,6 +225,15 @@ impl ServerBuilder {
         self
     }
 
+    /// How often a stream on which nothing happens gets a comment, so that proxies keep it open and
+    /// clients that are gone are found out; at least [`limits::HEARTBEAT_MIN`], and none is never.
+    /// A stream is quiet for half as long again at most. Default: [`limits::HEARTBEAT_DEFAULT`].
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Option<Duration>) -> Self {
+        self.heartbeat = interval.map(|interval| interval.max(limits::HEARTBEAT_MIN));
+        self
+    }
+
     /// Starts the server on threads of its own.
     ///
     /// # Errors
@@ -232,6 +249,7 @@ impl ServerBuilder {
             cores: self.cores,
             driver: self.driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
+            heartbeat: self.heartbeat,
             admission: Arc::new(if local.is_some() {
                 Subscriptions::OnCores
             } else {
@@ -244,7 +262,8 @@ impl ServerBuilder {
         let engine = Engine::start(options, &read)?;
         let mut server = Server { publisher, engine, control: None };
         // From here on, dropping the server ends what runs.
-        server.control = Some(server.start_control(handed_over).map_err(StartError::Control)?);
+        server.control =
+            Some(server.start_control(handed_over, self.heartbeat).map_err(StartError::Control)?);
         Ok(server)
     }
 }

@@ -1,10 +1,6 @@
 //! The routes: what is answered at which path, apart from publishing.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -14,19 +10,17 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use bytes::Bytes;
-use futures_core::Stream;
 use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
-    admission::EVENTS_PATH, fault::Fault, metrics::ControlCounters, publish::publish, selection,
+    admission::EVENTS_PATH, event_stream::EventStream, fault::Fault, metrics::ControlCounters,
+    publish::publish, selection,
 };
 use crate::{
     limits,
-    log::Overtaken,
-    provider::{Closed, DEFAULT_TOPIC, LocalProvider, Publisher, Subscription},
+    provider::{Closed, DEFAULT_TOPIC, LocalProvider, Publisher},
 };
 
 /// What the handlers share. Clones are cheap.
@@ -36,12 +30,7 @@ pub(super) struct Desk {
     pub(super) counters: Arc<ControlCounters>,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
-}
-
-/// An event stream that counts against [`Places::subscriptions`] while it lasts.
-struct Counted {
-    subscription: Subscription,
-    _permit: OwnedSemaphorePermit,
+    heartbeat: Option<Duration>,
 }
 
 /// How many connections the control runtime has room for.
@@ -80,9 +69,10 @@ impl Desk {
         counters: Arc<ControlCounters>,
         registry: Registry,
         places: Places,
+        heartbeat: Option<Duration>,
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
-        Self { publisher, counters, registry: Arc::new(registry), subscriptions }
+        Self { publisher, counters, registry: Arc::new(registry), subscriptions, heartbeat }
     }
 }
 
@@ -127,7 +117,7 @@ async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, 
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
     let subscription = desk.publisher.provider().subscribe(&selected)?;
-    let stream = Body::from_stream(Counted { subscription, _permit: permit });
+    let stream = Body::from_stream(EventStream::new(subscription, desk.heartbeat, permit));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -181,12 +171,4 @@ async fn unknown_path() -> Fault {
 async fn wrong_method(request: Request) -> Fault {
     let text = format!("method {} is not allowed here", request.method());
     Fault::new(StatusCode::METHOD_NOT_ALLOWED, text)
-}
-
-impl Stream for Counted {
-    type Item = Result<Bytes, Overtaken>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.subscription).poll_next(context)
-    }
 }

@@ -50,6 +50,7 @@ impl Served {
             counters,
             registry,
             Places::of(Some(&provider)),
+            None,
         );
         let (hand_over, handed_over) = mpsc::channel(8);
         let control = Control::start(routes::router(desk), permits, handed_over).unwrap();

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     process,
     str::FromStr,
+    time::Duration,
 };
 
 use clap::{Args, ValueEnum};
@@ -30,6 +31,9 @@ pub(crate) struct Serve {
     /// Most bytes of messages to retain, as in 512KiB, 64MiB or 2GiB.
     #[arg(long, value_name = "SIZE", default_value_t = Size(limits::HISTORY_BYTES_DEFAULT))]
     history_bytes: Size,
+    /// Seconds between two heartbeats of a quiet stream; 0 is none.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::HEARTBEAT_DEFAULT.as_secs())]
+    heartbeat: u64,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -58,7 +62,8 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     let mut builder = Server::builder()
         .listen(serve.listen.as_str())
         .driver(serve.driver.into())
-        .history_bytes(serve.history_bytes.0);
+        .history_bytes(serve.history_bytes.0)
+        .heartbeat((serve.heartbeat > 0).then(|| Duration::from_secs(serve.heartbeat)));
     if let Some(cores) = serve.cores {
         builder = builder.cores(cores.into());
     }

@@ -1,6 +1,8 @@
 //! Sockets by slot and generation, so that what comes late for an earlier socket of the same slot
 //! is recognised (I8).
 
+use std::ops::Range;
+
 /// One socket of a driver: a dense slot, and which use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct Socket {
@@ -75,10 +77,24 @@ impl<T> Sockets<T> {
         self.slots[socket.slot as usize].state.take()
     }
 
+    /// Slots that have been in use, whether they are or not.
+    pub(in crate::engine) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The sockets in use among these slots, which there must be.
+    pub(in crate::engine) fn range(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (Socket, &T)> {
+        self.slots[slots.clone()].iter().zip(slots).filter_map(|(entry, slot)| {
+            let socket = Socket { slot: slot as u32, generation: entry.generation };
+            Some((socket, entry.state.as_ref()?))
+        })
+    }
+
     /// All sockets in use.
     pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (Socket, &T)> {
-        self.slots.iter().zip(0..).filter_map(|(entry, slot)| {
-            Some((Socket { slot, generation: entry.generation }, entry.state.as_ref()?))
-        })
+        self.range(0..self.slots.len())
     }
 }
