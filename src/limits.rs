@@ -33,6 +33,10 @@ pub const TOPICS_PER_SUBSCRIPTION_MAX: usize = 32;
 /// publisher one index entry for each that matches.
 pub const PATTERNS_MAX: usize = 16 * 1024;
 
+/// Most bytes of a conflation key. Where somebody conflates a topic, each key costs it some 100 B and
+/// this, as long as a frame with it is retained.
+pub const CONFLATION_KEY_BYTES_MAX: usize = 128;
+
 /// Most bytes of an idempotency key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 

@@ -10,15 +10,16 @@ use std::{
 };
 
 use super::{
-    connection::{Connection, EndReason, Lagging, Pace},
+    connection::{Connection, EndReason, Lagging, Pace, Prelude},
     core::Core,
     driver::{Driver, Sent, Socket, Watch},
-    group::GroupId,
+    group::{GroupId, Manner},
+    intake::framed,
 };
 use crate::{
     limits,
-    log::{Cursor, Run, Sequence},
-    provider::Start,
+    log::{Cursor, Run, Sequence, Wanted},
+    provider::{LagPolicy, Start},
 };
 
 /// Lagging connections served between two slices of a fan-out pass, of those that need little.
@@ -80,7 +81,7 @@ impl<D: Driver> Core<D> {
         &mut self,
         socket: Socket,
         group: GroupId,
-        prelude: Vec<u8>,
+        prelude: Prelude,
         start: &Start,
         now: Instant,
     ) {
@@ -88,6 +89,7 @@ impl<D: Driver> Core<D> {
             group,
             cursor: start.cursor,
             prelude,
+            came_at: self.context.provider.log().head(),
             pace: Pace::Ready,
             progress_at: now,
             // That of its head, which is due before it could have stalled.
@@ -104,7 +106,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn fall_behind(
         &mut self,
         socket: Socket,
-        prelude: Vec<u8>,
+        prelude: Prelude,
         cursor: Cursor,
         now: Instant,
     ) {
@@ -117,6 +119,7 @@ impl<D: Driver> Core<D> {
             group,
             cursor,
             prelude,
+            came_at: cursor.sequence,
             pace: Pace::Blocked,
             progress_at: now,
             has_timer,
@@ -218,7 +221,7 @@ impl<D: Driver> Core<D> {
 
     /// None: it has ended since it was queued.
     fn step(&mut self, socket: Socket, now: Instant) -> Option<Step> {
-        if !self.lagging(socket)?.prelude.is_empty() {
+        if !self.lagging(socket)?.prelude.bytes.is_empty() {
             return self.send_prelude(socket, now);
         }
         let mut run = std::mem::take(&mut self.catch_up.run);
@@ -236,16 +239,20 @@ impl<D: Driver> Core<D> {
 
     fn send_prelude(&mut self, socket: Socket, now: Instant) -> Option<Step> {
         let mut prelude = std::mem::take(&mut self.lagging(socket)?.prelude);
-        let sent = self.send_one(socket, &prelude);
+        let sent = self.send_one(socket, &prelude.bytes);
         let Sent::Bytes(count) = sent else { return Some(Step::End(EndReason::Left)) };
-        prelude.drain(..count);
+        prelude.bytes.drain(..count);
+        let is_over = prelude.bytes.is_empty();
+        self.context.counters.deliveries.add(usize::from(is_over && prelude.ends_frame));
         let lagging = self.lagging(socket)?;
         if count > 0 {
             lagging.progress_at = now;
         }
-        let step = if prelude.is_empty() { Step::Again } else { Step::Blocked };
+        if is_over {
+            return Some(Step::Again);
+        }
         lagging.prelude = prelude;
-        Some(step)
+        Some(Step::Blocked)
     }
 
     fn send_run(&mut self, socket: Socket, run: &mut Run, now: Instant) -> Option<Step> {
@@ -254,12 +261,16 @@ impl<D: Driver> Core<D> {
         if lagging.cursor.sequence >= below {
             return Some(Step::CaughtUp);
         }
-        let (group, cursor) = (lagging.group, lagging.cursor);
+        let (group, cursor, came_at) = (lagging.group, lagging.cursor, lagging.came_at);
         let group = self.groups.get(group);
-        let log = self.context.provider.log();
+        let (topics, Manner { framing, lag }) = (&group.topics, group.manner);
+        let provider = &self.context.provider;
+        let wanted = Wanted { topics, framing, conflated: lag == LagPolicy::Conflate };
         let max = limits::CATCH_UP_BYTES_MAX;
-        if log.read(&group.topics, cursor, below, group.framing, max, run).is_err() {
-            return Some(Step::End(EndReason::Overtaken));
+        if provider.lags_too_far(topics, lag, came_at, cursor.sequence)
+            || provider.log().read(wanted, cursor, below, max, run).is_err()
+        {
+            return Some(self.overtaken(socket, below));
         }
         let sent = match run.bytes() {
             [] => Sent::Bytes(0),
@@ -269,10 +280,58 @@ impl<D: Driver> Core<D> {
         self.context.counters.deliveries.add(run.frames_within(count));
         let lagging = self.lagging(socket)?;
         lagging.cursor = run.cursor_after(count);
+        if lagging.cursor.offset > 0 && lag != LagPolicy::Disconnect {
+            lagging.prelude = Prelude::rest_of_frame(run.rest_of_frame(count));
+            lagging.cursor = Cursor::at(lagging.cursor.sequence.plus(1));
+        }
         if count > 0 {
             lagging.progress_at = now;
         }
         Some(if count < run.bytes().len() { Step::Blocked } else { Step::Again })
+    }
+
+    /// A lagging connection is too far behind: it skips, or it ends.
+    fn overtaken(&mut self, socket: Socket, below: Sequence) -> Step {
+        let end = Step::End(EndReason::Overtaken);
+        let Some(lagging) = self.lagging(socket) else { return end };
+        let (group, next) = (lagging.group, lagging.cursor.sequence);
+        let Some((prelude, cursor)) = self.skip(group, next, below) else { return end };
+        if let Some(lagging) = self.lagging(socket) {
+            (lagging.prelude, lagging.cursor) = (prelude, cursor);
+            lagging.came_at = cursor.sequence;
+        }
+        Step::Again
+    }
+
+    /// The Log has overtaken the core and this live connection: it skips, or it ends.
+    pub(super) fn live_overtaken(&mut self, socket: Socket, below: Sequence, now: Instant) {
+        let Some(&Connection::Live { group, .. }) = self.connections.get(socket) else { return };
+        match self.skip(group, self.position, below) {
+            Some((prelude, cursor)) => self.fall_behind(socket, prelude, cursor, now),
+            None => self.end(socket, EndReason::Overtaken),
+        }
+    }
+
+    /// Whether a connection goes on where it is too far behind. It then keeps the rest of a frame that
+    /// it has begun, which may be gone by the time there is room for it.
+    pub(super) fn may_skip(&self, socket: Socket) -> bool {
+        let group = match self.connections.get(socket) {
+            Some(Connection::Live { group, .. }) => *group,
+            Some(Connection::Lagging(lagging)) => lagging.group,
+            _ => return false,
+        };
+        self.groups.get(group).manner.lag != LagPolicy::Disconnect
+    }
+
+    /// What a member of the group that has had everything before `next` is told, and where it goes on;
+    /// none where it must end.
+    fn skip(&self, group: GroupId, next: Sequence, below: Sequence) -> Option<(Prelude, Cursor)> {
+        let group = self.groups.get(group);
+        let Manner { framing, lag } = group.manner;
+        let start = self.context.provider.skip(&group.topics, lag, next, below)?;
+        self.context.counters.skips.add(1);
+        let gap = start.gap.map(|gap| framed(&gap, framing));
+        Some((Prelude::new(gap.unwrap_or_default()), start.cursor))
     }
 
     fn block(&mut self, socket: Socket) {

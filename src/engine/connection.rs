@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::group::GroupId;
-use crate::log::Cursor;
+use crate::log::{Cursor, Sequence};
 
 /// The state of a connection. A live one costs these bytes and its place in its group.
 #[derive(Debug)]
@@ -38,8 +38,9 @@ pub(super) struct Lagging {
     pub(super) group: GroupId,
     /// Where it goes on, after the prelude.
     pub(super) cursor: Cursor,
-    /// What is still to send of the response head and the gap event, or of a heartbeat.
-    pub(super) prelude: Vec<u8>,
+    pub(super) prelude: Prelude,
+    /// Frames from here on were published since it came: too many of them are too much lag.
+    pub(super) came_at: Sequence,
     pub(super) pace: Pace,
     /// When it last took a byte.
     pub(super) progress_at: Instant,
@@ -47,6 +48,26 @@ pub(super) struct Lagging {
     pub(super) has_timer: bool,
     /// Its place among the core's lagging connections.
     pub(super) place: u32,
+}
+
+/// What is still to send before the frames at the cursor: of the response head, of a gap event or a
+/// heartbeat, or the rest of a frame that may be gone by then.
+#[derive(Debug, Default)]
+pub(super) struct Prelude {
+    pub(super) bytes: Vec<u8>,
+    /// Its last bytes are those of a frame, which is delivered with them.
+    pub(super) ends_frame: bool,
+}
+
+impl Prelude {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, ends_frame: false }
+    }
+
+    /// The rest of a frame: at most a message.
+    pub(super) fn rest_of_frame(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), ends_frame: true }
+    }
 }
 
 /// What a lagging connection waits for.

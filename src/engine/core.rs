@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     admission::{Admission, HandedOver},
     catch_up::CatchUp,
-    connection::{Connection, EndReason},
+    connection::{Connection, EndReason, Prelude},
     counters::CoreCounters,
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, Slice},
@@ -263,7 +263,7 @@ impl<D: Driver> Core<D> {
         let segment = self.segment.take().filter(|segment| segment.end() > self.position);
         let Some(segment) = segment.or_else(|| self.context.provider.log().segment(self.position))
         else {
-            self.skip_retired();
+            self.skip_retired(now);
             return false;
         };
         self.segment = Some(segment.clone());
@@ -273,16 +273,17 @@ impl<D: Driver> Core<D> {
         true
     }
 
-    /// The Log has overtaken the core: ends the members that lost something, and goes on.
-    fn skip_retired(&mut self) {
+    /// The Log has overtaken the core, and with it the members that lost something. It goes on.
+    fn skip_retired(&mut self, now: Instant) {
         let lost =
             |group: &&Group| group.topics.iter().any(|topic| topic.complete_from() > self.position);
         let losers: Vec<Socket> =
             self.groups.iter().filter(lost).flat_map(|group| group.live().to_vec()).collect();
+        let tail = self.context.provider.log().tail().max(self.position);
         for socket in losers {
-            self.end(socket, EndReason::Overtaken);
+            self.live_overtaken(socket, tail, now);
         }
-        self.position = self.context.provider.log().tail().max(self.position);
+        self.position = tail;
         self.admit_caught_up();
     }
 
@@ -305,10 +306,15 @@ impl<D: Driver> Core<D> {
                     deliveries += pass.frames_in(run);
                 }
                 Sent::Bytes(count) => {
-                    let (cursor, complete) = pass.cursor_after(run, count);
+                    let (mut cursor, complete) = pass.cursor_after(run, count);
                     bytes += count;
                     deliveries += complete;
-                    self.fall_behind(send.socket, Vec::new(), cursor, now);
+                    let mut prelude = Prelude::default();
+                    if cursor.offset > 0 && self.may_skip(send.socket) {
+                        prelude = Prelude::rest_of_frame(pass.rest_of_frame(run, cursor));
+                        cursor = Cursor::at(cursor.sequence.plus(1));
+                    }
+                    self.fall_behind(send.socket, prelude, cursor, now);
                 }
                 Sent::Broken => self.end(send.socket, EndReason::Left),
             }
@@ -400,7 +406,7 @@ impl<D: Driver> Core<D> {
 
     fn end_in_order(&mut self, socket: Socket) {
         if let Some(&Connection::Live { group, .. }) = self.connections.get(socket)
-            && self.groups.get(group).framing == Framing::Chunked
+            && self.groups.get(group).manner.framing == Framing::Chunked
         {
             // Whoever has no room for it now is cut instead, which is no loss.
             let _ = self.send_one(socket, LAST_CHUNK);

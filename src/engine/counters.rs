@@ -27,6 +27,8 @@ pub struct CoreCounters {
     pub deliveries: Counter,
     /// Comments sent on quiet streams.
     pub heartbeats: Counter,
+    /// Times that a subscriber too far behind skipped what it had missed, and was told.
+    pub skips: Counter,
     /// Fan-out passes begun.
     pub passes: Counter,
     /// Times the thread went to sleep.

@@ -195,6 +195,12 @@ impl Pass {
         (Cursor::at(self.end.expect("a pass is running")), run.frames.len())
     }
 
+    /// What is left of the frame in which a connection's run was cut.
+    pub(super) fn rest_of_frame(&self, run: u32, cursor: Cursor) -> &[u8] {
+        let offset = (cursor.sequence.number() - self.first) as u32;
+        &framed(&self.frame(offset), self.runs[run as usize].framing)[cursor.offset..]
+    }
+
     /// Marks a frame for the groups that want it, and says how many do.
     fn mark(&mut self, groups: &mut Groups, frame: &Frame<'_>) -> usize {
         let offset = (frame.sequence().number() - self.first) as u32;
@@ -222,7 +228,7 @@ impl Pass {
         let frames = self.frames.len()..self.frames.len() + group.pending.len();
         self.frames.append(&mut group.pending);
         let run = self.runs.len() as u32;
-        self.runs.push(Run { framing: group.framing, frames });
+        self.runs.push(Run { framing: group.manner.framing, frames });
         self.plan.extend(group.live().iter().map(|&socket| Planned { socket, run }));
     }
 

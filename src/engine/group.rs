@@ -1,6 +1,6 @@
 //! Groups: connections of a core that want the very same bytes.
 //!
-//! Subscribers of the same topics with the same framing form a group, so a batch of frames is
+//! Subscribers of the same topics that are served in the same manner form a group, so a batch of frames is
 //! gathered once per group and a message on several of its topics is in there once (I3). A topic
 //! knows its groups; a group knows its live members.
 
@@ -10,7 +10,10 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::driver::Socket;
-use crate::log::{Framing, ReaderId, Topic, TopicId};
+use crate::{
+    log::{Framing, ReaderId, Topic, TopicId},
+    provider::LagPolicy,
+};
 
 /// A group of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub(super) struct Group {
     pub(super) topics: Box<[Arc<Topic>]>,
     /// Its place among the groups of each of its topics.
     places: Box<[u32]>,
-    pub(super) framing: Framing,
+    pub(super) manner: Manner,
     /// When it last got a frame.
     pub(super) active_at: Instant,
     /// Those that are up to date.
@@ -31,6 +34,13 @@ pub(super) struct Group {
     population: u32,
     /// Frames of the batch being planned, as offsets from its first.
     pub(super) pending: Vec<u32>,
+}
+
+/// How the members of a group are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Manner {
+    pub(super) framing: Framing,
+    pub(super) lag: LagPolicy,
 }
 
 /// The groups of one core.
@@ -42,7 +52,7 @@ pub(super) struct Groups {
     by_topic: FxHashMap<TopicId, Vec<GroupId>>,
 }
 
-type GroupKey = (Box<[TopicId]>, Framing);
+type GroupKey = (Box<[TopicId]>, Manner);
 
 impl Groups {
     pub(super) fn new(reader: ReaderId) -> Self {
@@ -56,13 +66,8 @@ impl Groups {
 
     /// Counts a connection into the group of these topics; frames published after this wake the
     /// core.
-    pub(super) fn join(
-        &mut self,
-        topics: &[Arc<Topic>],
-        framing: Framing,
-        now: Instant,
-    ) -> GroupId {
-        let key = key(topics, framing);
+    pub(super) fn join(&mut self, topics: &[Arc<Topic>], manner: Manner, now: Instant) -> GroupId {
+        let key = key(topics, manner);
         if let Some(&id) = self.by_topics.get(&key) {
             self.groups[id.0 as usize].population += 1;
             return id;
@@ -71,13 +76,16 @@ impl Groups {
         let group = Group {
             topics: topics.into(),
             places: topics.iter().map(|topic| self.enter(topic, id)).collect(),
-            framing,
+            manner,
             active_at: now,
             live: Vec::new(),
             population: 1,
             pending: Vec::new(),
         };
         self.groups.insert(group);
+        if manner.lag == LagPolicy::Conflate {
+            topics.iter().for_each(|topic| topic.conflate());
+        }
         self.by_topics.insert(key, id);
         id
     }
@@ -88,9 +96,12 @@ impl Groups {
         group.population -= 1;
         if group.population == 0 {
             let group = self.groups.remove(id.0 as usize);
-            self.by_topics.remove(&key(&group.topics, group.framing));
+            self.by_topics.remove(&key(&group.topics, group.manner));
             for (topic, &place) in group.topics.iter().zip(&group.places) {
                 self.forget(topic, place);
+                if group.manner.lag == LagPolicy::Conflate {
+                    topic.stop_conflating();
+                }
             }
         }
     }
@@ -165,16 +176,18 @@ impl Group {
 }
 
 /// The same topics in any order are the same group.
-fn key(topics: &[Arc<Topic>], framing: Framing) -> GroupKey {
+fn key(topics: &[Arc<Topic>], manner: Manner) -> GroupKey {
     let mut ids: Box<[TopicId]> = topics.iter().map(|topic| topic.id()).collect();
     ids.sort_unstable();
-    (ids, framing)
+    (ids, manner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::log::Sequence;
+
+    const MANNER: Manner = Manner { framing: Framing::Chunked, lag: LagPolicy::Disconnect };
 
     fn topic(id: u64) -> Arc<Topic> {
         Arc::new(Topic::new(TopicId(id), "", Sequence::FIRST))
@@ -188,7 +201,7 @@ mod tests {
             let mut groups = Groups::new(ReaderId::new(0).unwrap());
             let join = |own: &Arc<Topic>| {
                 let topics = [Arc::clone(own), Arc::clone(&all)];
-                groups.join(&topics, Framing::Chunked, Instant::now())
+                groups.join(&topics, MANNER, Instant::now())
             };
             let ids: Vec<_> = own.iter().map(join).collect();
             let mut left: Vec<_> = ids.clone();

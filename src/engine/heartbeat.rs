@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Prelude},
     core::Core,
     driver::{Driver, Send, Sent, Socket},
 };
@@ -80,7 +80,7 @@ impl<D: Driver> Core<D> {
             let Connection::Live { group, .. } = connection else { return None };
             let group = self.groups.get(*group);
             let is_quiet = self.heartbeat.is_quiet(group.active_at, now);
-            is_quiet.then_some(Send { socket, bytes: heartbeat(group.framing) })
+            is_quiet.then_some(Send { socket, bytes: heartbeat(group.manner.framing) })
         });
         let sends: Vec<Send<'_>> = quiet.collect();
         let mut sent = Vec::with_capacity(sends.len());
@@ -101,7 +101,7 @@ impl<D: Driver> Core<D> {
         if count < bytes.len() {
             // One that has not begun is left out.
             let rest = if count == 0 { &[] } else { &bytes[count..] };
-            self.fall_behind(socket, rest.to_vec(), Cursor::at(self.position), now);
+            self.fall_behind(socket, Prelude::new(rest.to_vec()), Cursor::at(self.position), now);
         }
     }
 }

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::{
     admission::{HandedOver, Verdict},
-    connection::{Connection, EndReason, PartialHead},
+    connection::{Connection, EndReason, PartialHead, Prelude},
     core::Core,
     driver::{Driver, Received, Sent, Socket, Watch},
+    group::Manner,
 };
 use crate::{
     http::{
@@ -124,8 +125,9 @@ impl<D: Driver> Core<D> {
             Version::Http10 => Framing::Bare,
             Version::Http11 => Framing::Chunked,
         };
+        let manner = Manner { framing, lag: self.context.provider.lag_policy(request) };
         // Interest before the start: what is published after this wakes the core.
-        let group = self.groups.join(&topics, framing, now);
+        let group = self.groups.join(&topics, manner, now);
         // Frames nobody here wanted have not moved the core; this one may want them.
         self.go_to_head();
         let start = self.context.provider.start(&topics, last_event_id);
@@ -134,12 +136,12 @@ impl<D: Driver> Core<D> {
             Framing::Bare => EVENT_STREAM_HEAD_CLOSE.to_vec(),
         };
         if let Some(gap) = &start.gap {
-            append_event(&mut prelude, gap, framing);
+            prelude.extend(framed(gap, framing));
         }
         self.context.counters.subscribed.add(1);
         self.context.counters.subscribers.add(1);
         self.driver.watch(socket, Watch::Leave);
-        self.subscribe_lagging(socket, group, prelude, &start, now);
+        self.subscribe_lagging(socket, group, Prelude::new(prelude), &start, now);
     }
 
     fn hand_over(&mut self, socket: Socket, received: &[u8], now: Instant) {
@@ -191,11 +193,12 @@ impl<D: Driver> Core<D> {
     }
 }
 
-fn append_event(out: &mut Vec<u8>, event: &[u8], framing: Framing) {
+/// An event that is in no Log, as it goes out.
+pub(super) fn framed(event: &[u8], framing: Framing) -> Vec<u8> {
     if framing == Framing::Bare {
-        return out.extend_from_slice(event);
+        return event.to_vec();
     }
-    let start = out.len();
-    out.resize(start + chunk_len(event.len()), 0);
-    write_chunk(&mut out[start..], event.len(), |bytes| bytes.copy_from_slice(event));
+    let mut chunk = vec![0; chunk_len(event.len())];
+    write_chunk(&mut chunk, event.len(), |bytes| bytes.copy_from_slice(event));
+    chunk
 }

@@ -14,6 +14,8 @@ mod fan_out;
 mod group;
 mod heartbeat;
 mod intake;
+#[cfg(test)]
+mod lag_tests;
 mod listener;
 mod rest;
 #[cfg(test)]

@@ -26,16 +26,16 @@ use crate::{
 
 /// One socket, whose request is there, and which has so much room.
 #[derive(Debug)]
-struct Scripted {
-    room: usize,
+pub(super) struct Scripted {
+    pub(super) room: usize,
     received: Vec<u8>,
-    request: &'static [u8],
-    closed: bool,
+    request: Vec<u8>,
+    pub(super) closed: bool,
 }
 
-const SOCKET: Socket = Socket { slot: 0, generation: 1 };
+pub(super) const SOCKET: Socket = Socket { slot: 0, generation: 1 };
 
-const PLENTY: usize = 1 << 30;
+pub(super) const PLENTY: usize = 1 << 30;
 
 impl Driver for Scripted {
     fn send(&mut self, sends: &[Send<'_>], sent: &mut Vec<Sent>) {
@@ -49,7 +49,7 @@ impl Driver for Scripted {
 
     fn receive(&mut self, _: Socket, buffer: &mut [u8]) -> Received {
         let request = std::mem::take(&mut self.request);
-        buffer[..request.len()].copy_from_slice(request);
+        buffer[..request.len()].copy_from_slice(&request);
         if request.is_empty() { Received::Nothing } else { Received::Bytes(request.len()) }
     }
 
@@ -75,13 +75,19 @@ impl Driver for Scripted {
 struct Everybody;
 
 impl Admission for Everybody {
-    fn admit(&self, _: &RequestHead<'_>) -> Verdict {
-        Verdict::Subscribe(SubscribeRequest::to(&[""]))
+    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+        let id = head.header("last-event-id").unwrap_or_default();
+        Verdict::Subscribe(SubscribeRequest::to(&[""]).after(String::from_utf8_lossy(id)))
     }
 }
 
 /// A core with one live subscriber of the default topic.
-fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
+pub(super) fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
+    core_after(provider, "", now)
+}
+
+/// One whose subscriber had seen this event before.
+pub(super) fn core_after(provider: &LocalProvider, id: &str, now: Instant) -> Core<Scripted> {
     let context = CoreContext {
         provider: provider.clone(),
         reader: provider.register_reader(Box::new(|| {})).unwrap(),
@@ -92,7 +98,7 @@ fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
         connections_max: 10,
         heartbeat: Some(limits::HEARTBEAT_DEFAULT),
     };
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {id}\r\n\r\n").into_bytes();
     let driver = Scripted { room: PLENTY, received: Vec::new(), request, closed: false };
     let mut core = Core::new(driver, context);
     core.happen(Event::Accepted(SOCKET));
@@ -100,10 +106,15 @@ fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
     core
 }
 
-fn turns(core: &mut Core<Scripted>, now: Instant) {
+pub(super) fn turns(core: &mut Core<Scripted>, now: Instant) {
     for _ in 0..8 {
         core.turn(now);
     }
+}
+
+/// What it has received since the last time.
+pub(super) fn received(core: &mut Core<Scripted>) -> String {
+    String::from_utf8(std::mem::take(&mut core.driver.received)).unwrap()
 }
 
 #[test]
@@ -145,11 +156,6 @@ fn who_takes_nothing_is_cut_at_its_deadline_and_not_before() {
     assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
     assert_eq!(provider.topics(), 1, "the message is retained, the subscriber is not");
     assert_eq!(provider.subscribers(""), 0);
-}
-
-/// What it has received since the last time.
-fn received(core: &mut Core<Scripted>) -> String {
-    String::from_utf8(std::mem::take(&mut core.driver.received)).unwrap()
 }
 
 #[test]

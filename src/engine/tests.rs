@@ -28,7 +28,7 @@ impl Admission for ByPath {
         let topics = head.path.split('/').filter(|topic| !topic.is_empty()).map(ToOwned::to_owned);
         let last_event_id =
             head.header("last-event-id").map(|id| String::from_utf8_lossy(id).into_owned());
-        Verdict::Subscribe(SubscribeRequest { topics: topics.collect(), last_event_id })
+        Verdict::Subscribe(SubscribeRequest { topics: topics.collect(), last_event_id, lag: None })
     }
 }
 

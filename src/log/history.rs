@@ -169,8 +169,10 @@ impl Append<'_> {
             self.start_segment(event_len);
         }
         let tail = self.log.tail();
+        let topic = topics.as_slice().first().map(|topic| topic.id());
+        let conflation_key = topic.zip(message.conflation_key());
         for topic in topics.as_slice() {
-            topic.append(sequence, tail);
+            topic.append(sequence, tail, conflation_key);
         }
         let Writer { segment, ids } = &mut *self.writer;
         segment.append(position, topics, event_len, |out| {

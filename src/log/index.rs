@@ -41,6 +41,18 @@ impl Index {
         self.complete_from <= range.start
     }
 
+    /// The newest frame in `range`.
+    pub fn newest(&self, range: Range<Sequence>) -> Option<Sequence> {
+        let after = self.sequences.partition_point(|&sequence| sequence < range.end);
+        let newest = *self.sequences.get(after.checked_sub(1)?)?;
+        (newest >= range.start).then_some(newest)
+    }
+
+    /// Every frame from here on is one that will be appended.
+    pub fn end(&self) -> Sequence {
+        self.sequences.back().map_or(self.complete_from, |newest| newest.plus(1))
+    }
+
     /// Adds the newest frame.
     pub fn append(&mut self, sequence: Sequence) {
         debug_assert!(self.sequences.back().is_none_or(|&newest| newest < sequence));

@@ -16,6 +16,8 @@ mod history;
 #[cfg(not(fanfare_loom))]
 mod id;
 #[cfg(not(fanfare_loom))]
+mod latest;
+#[cfg(not(fanfare_loom))]
 mod own_ids;
 #[cfg(not(fanfare_loom))]
 mod read;
@@ -32,7 +34,7 @@ pub use self::{
     history::{Append, Log, LogOptions},
     id::{AutomaticId, NotAutomatic},
     interest::ReaderId,
-    read::{Cursor, Framing, Overtaken, Run},
+    read::{Cursor, Framing, Overtaken, Run, Wanted},
     segment::{Frame, FrameTopics, Segment},
     topic::{Topic, TopicId},
 };

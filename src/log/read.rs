@@ -25,6 +25,17 @@ pub enum Framing {
     Bare,
 }
 
+/// What a reader is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'t> {
+    /// The frames of these, each once.
+    pub topics: &'t [Arc<Topic>],
+    /// Wrapped so.
+    pub framing: Framing,
+    /// Without frames for which a later one with the same conflation key stands.
+    pub conflated: bool,
+}
+
 /// Frames the reader still needed have been retired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the reader was overtaken: frames it still needed are no longer retained")]
@@ -54,22 +65,21 @@ impl Cursor {
 }
 
 impl Log {
-    /// Gathers into `run` what a subscriber of `topics` at `from` gets next of the frames below
-    /// `below`: whole frames, about `bytes_max` bytes of them and at least one.
+    /// Gathers into `run` what a subscriber at `from` gets next of the frames below `below`: whole
+    /// frames, about `bytes_max` bytes of them and at least one.
     ///
     /// # Errors
     /// [`Overtaken`] when a frame that belonged in the run is no longer retained.
     pub fn read(
         &self,
-        topics: &[Arc<Topic>],
+        wanted: Wanted<'_>,
         from: Cursor,
         below: Sequence,
-        framing: Framing,
         bytes_max: usize,
         run: &mut Run,
     ) -> Result<(), Overtaken> {
         run.clear();
-        let complete = run.look_up(topics, from.sequence, below)?;
+        let complete = run.look_up(wanted, from.sequence, below)?;
         run.next = Cursor::at(below.max(from.sequence));
         let mut segment: Option<Segment> = None;
         for index in 0..run.sequences.len() {
@@ -82,7 +92,7 @@ impl Log {
                 Some(segment) if segment.frame(sequence).is_some() => segment,
                 _ => self.segment(sequence).ok_or(Overtaken)?,
             };
-            run.push(&holder, sequence, framing, from)?;
+            run.push(&holder, sequence, wanted.framing, from)?;
             segment = Some(holder);
         }
         if !complete && let Some(&last) = run.sequences.last() {
@@ -131,6 +141,12 @@ impl Run {
         Cursor { sequence, offset: begun }
     }
 
+    /// What is left of the frame in which the first `sent` bytes end.
+    pub fn rest_of_frame(&self, sent: usize) -> &[u8] {
+        let end = self.ends.get(self.frames_within(sent)).map_or(sent, |&(_, end)| end);
+        &self.bytes[sent..end]
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -141,19 +157,25 @@ impl Run {
     /// Collects the next sequences of all topics in order, each once. False: there are more.
     fn look_up(
         &mut self,
-        topics: &[Arc<Topic>],
+        wanted: Wanted<'_>,
         from: Sequence,
         below: Sequence,
     ) -> Result<bool, Overtaken> {
         let mut complete = true;
-        for topic in topics {
+        for topic in wanted.topics {
             let before = self.sequences.len();
-            if !topic.sequences(from..below, FRAMES_PER_READ_MAX, &mut self.sequences) {
+            let (range, found) = (from..below, &mut self.sequences);
+            let is_retained = if wanted.conflated {
+                topic.latest_sequences(range, FRAMES_PER_READ_MAX, found)
+            } else {
+                topic.sequences(range, FRAMES_PER_READ_MAX, found)
+            };
+            if !is_retained {
                 return Err(Overtaken);
             }
             complete &= self.sequences.len() - before < FRAMES_PER_READ_MAX;
         }
-        if topics.len() > 1 {
+        if wanted.topics.len() > 1 {
             self.sequences.sort_unstable();
             self.sequences.dedup();
             // Beyond its own last sequence a topic that gave its most may have others in between.

@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Sequence, index::Index, interest::Interest};
+use super::{Sequence, index::Index, interest::Interest, latest::Latest};
 
 /// A topic's identity for as long as its table entry lives; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,10 +21,19 @@ pub struct TopicId(pub(crate) u64);
 pub struct Topic {
     id: TopicId,
     name: Box<str>,
-    index: Mutex<Index>,
+    frames: Mutex<Frames>,
     interest: Interest,
     subscribers: AtomicU32,
     is_pattern: bool,
+}
+
+/// Which frames it has.
+#[derive(Debug)]
+struct Frames {
+    index: Index,
+    /// While somebody conflates.
+    latest: Option<Box<Latest>>,
+    conflating: u32,
 }
 
 impl Topic {
@@ -43,7 +52,11 @@ impl Topic {
         Self {
             id,
             name: name.into(),
-            index: Mutex::new(Index::new(complete_from)),
+            frames: Mutex::new(Frames {
+                index: Index::new(complete_from),
+                latest: None,
+                conflating: 0,
+            }),
             interest: Interest::new(),
             subscribers: AtomicU32::new(0),
             is_pattern,
@@ -77,7 +90,7 @@ impl Topic {
 
     /// Whether nobody subscribes and nothing is retained: the table may forget it.
     pub fn is_idle(&self) -> bool {
-        self.subscribers() == 0 && self.index.lock().is_empty()
+        self.subscribers() == 0 && self.frames.lock().index.is_empty()
     }
 
     /// Counts a subscriber in.
@@ -92,12 +105,12 @@ impl Topic {
 
     /// From here on every published frame of the topic is still known.
     pub fn complete_from(&self) -> Sequence {
-        self.index.lock().complete_from()
+        self.frames.lock().index.complete_from()
     }
 
     /// Whether a frame in `range` is its own, as far as that is still known.
     pub fn has_any(&self, range: Range<Sequence>) -> bool {
-        self.index.lock().has_any(range)
+        self.frames.lock().index.has_any(range)
     }
 
     /// Appends to `found` the first `max` sequences of this topic in `range`.
@@ -105,28 +118,85 @@ impl Topic {
     /// False: frames at or after its start may be gone.
     #[must_use]
     pub fn sequences(&self, range: Range<Sequence>, max: usize, found: &mut Vec<Sequence>) -> bool {
-        self.index.lock().find(range, max, found)
+        self.frames.lock().index.find(range, max, found)
+    }
+
+    /// As [`sequences`](Self::sequences), without frames for which a later one with the same conflation
+    /// key stands, as far as that was noted since somebody [began to conflate](Self::conflate).
+    #[must_use]
+    pub fn latest_sequences(
+        &self,
+        range: Range<Sequence>,
+        max: usize,
+        found: &mut Vec<Sequence>,
+    ) -> bool {
+        let frames = self.frames.lock();
+        let Some(latest) = &frames.latest else { return frames.index.find(range, max, found) };
+        if range.start >= latest.from() {
+            return latest.find(range, max, found);
+        }
+        let before = found.len();
+        let older = range.start..range.end.min(latest.from());
+        let complete = frames.index.find(older, max, found);
+        // Whatever is gone of these is gone before them too.
+        let _ = latest.find(latest.from()..range.end, max - (found.len() - before), found);
+        complete
+    }
+
+    /// The newest frame in `range`.
+    pub fn newest(&self, range: Range<Sequence>) -> Option<Sequence> {
+        self.frames.lock().index.newest(range)
+    }
+
+    /// Notes from now on which frames are the latest of their conflation key, for one subscriber more.
+    pub fn conflate(&self) {
+        let mut frames = self.frames.lock();
+        frames.conflating += 1;
+        if frames.latest.is_none() {
+            let from = frames.index.end();
+            frames.latest = Some(Box::new(Latest::new(from)));
+        }
+    }
+
+    /// One subscriber fewer conflates.
+    pub fn stop_conflating(&self) {
+        let mut frames = self.frames.lock();
+        frames.conflating -= 1;
+        if frames.conflating == 0 {
+            frames.latest = None;
+        }
     }
 
     /// Adds frames from before this pattern was one, in order: all that are its own from
     /// `complete_from` on.
     pub fn prepend(&self, older: &[Sequence], complete_from: Sequence) {
-        self.index.lock().prepend(older, complete_from);
+        self.frames.lock().index.prepend(older, complete_from);
     }
 
-    pub(super) fn append(&self, sequence: Sequence, tail: Sequence) {
-        let mut index = self.index.lock();
+    pub(super) fn append(
+        &self,
+        sequence: Sequence,
+        tail: Sequence,
+        conflation_key: Option<(TopicId, &str)>,
+    ) {
+        let mut frames = self.frames.lock();
         if self.is_pattern {
             // Frames that were prepended do not name the pattern when they are retired.
-            index.retire_below(tail);
+            frames.index.retire_below(tail);
         }
-        index.append(sequence);
+        frames.index.append(sequence);
+        if let Some(latest) = &mut frames.latest {
+            latest.append(sequence, conflation_key);
+        }
     }
 
     /// Forgets its frames before `tail`. True when none is left.
     pub(super) fn retire_below(&self, tail: Sequence) -> bool {
-        let mut index = self.index.lock();
-        index.retire_below(tail);
-        index.is_empty()
+        let mut frames = self.frames.lock();
+        frames.index.retire_below(tail);
+        if let Some(latest) = &mut frames.latest {
+            latest.retire_below(tail);
+        }
+        frames.index.is_empty()
     }
 }

@@ -23,7 +23,7 @@ pub use self::{
     publisher::Publisher,
     receipt::{PublishError, Receipt},
     reference::{BroadcastProvider, SerialProvider},
-    subscribe::{SubscribeError, SubscribeRequest, Subscription},
+    subscribe::{LagPolicy, SubscribeError, SubscribeRequest, Subscription},
 };
 use crate::{limits, sse::Message};
 
@@ -130,6 +130,11 @@ impl Publication<'_> {
         }
         if self.message.event_type().is_some_and(|event| event.is_reserved()) {
             return Err(PublishError::ReservedEventType);
+        }
+        let key_len = self.message.conflation_key().map_or(0, str::len);
+        if key_len > limits::CONFLATION_KEY_BYTES_MAX {
+            let max = limits::CONFLATION_KEY_BYTES_MAX;
+            return Err(PublishError::ConflationKeyTooLong { len: key_len, max });
         }
         match self.message.encoded_len(None) {
             0 => Err(PublishError::Empty),

@@ -107,6 +107,14 @@ pub enum PublishError {
     /// The provider remembers no idempotency keys.
     #[error("this provider remembers no idempotency keys")]
     NoIdempotencyKeys,
+    /// The conflation key is over [`crate::limits::CONFLATION_KEY_BYTES_MAX`].
+    #[error("conflation key of {len} bytes is longer than {max}")]
+    ConflationKeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The most it may have.
+        max: usize,
+    },
     /// The encoded message is over [`crate::limits::MESSAGE_BYTES_MAX`].
     #[error("message of {len} bytes encoded is larger than {max}")]
     TooLarge {

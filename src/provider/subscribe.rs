@@ -20,19 +20,44 @@ pub struct SubscribeRequest {
     pub topics: Vec<String>,
     /// The last event it saw, to go on after that; empty is as good as none.
     pub last_event_id: Option<String>,
+    /// What becomes of it where it reads too slowly; none is as the provider has it.
+    pub lag: Option<LagPolicy>,
+}
+
+/// What becomes of a subscriber that reads too slowly: one from which messages that it still needs are
+/// no longer retained, or that is farther behind than the provider allows.
+///
+/// None of these touches a subscriber that keeps up. A provider that knows no other disconnects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LagPolicy {
+    /// Its stream is cut; what it got is without a gap, and it may resume.
+    #[default]
+    Disconnect,
+    /// It is told of the gap in the stream, and goes on with the newest message of its topics.
+    SkipToNewest,
+    /// As long as it lags it is sent, of the messages with the same conflation key on a topic, the
+    /// latest only. What is lost nevertheless it is told of, and it goes on with what is retained.
+    Conflate,
 }
 
 impl SubscribeRequest {
     /// What is published to `topics` from now on.
     pub fn to(topics: &[impl AsRef<str>]) -> Self {
         let topics = topics.iter().map(|topic| topic.as_ref().to_owned()).collect();
-        Self { topics, last_event_id: None }
+        Self { topics, last_event_id: None, lag: None }
     }
 
     /// The same, after the event with this id.
     #[must_use]
     pub fn after(mut self, last_event_id: impl Into<String>) -> Self {
         self.last_event_id = Some(last_event_id.into());
+        self
+    }
+
+    /// The same, with this policy where it lags.
+    #[must_use]
+    pub fn lag(mut self, policy: LagPolicy) -> Self {
+        self.lag = Some(policy);
         self
     }
 

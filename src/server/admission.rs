@@ -71,6 +71,7 @@ mod tests {
         let request = SubscribeRequest {
             topics: vec!["a".into(), "b".into()],
             last_event_id: Some("6f1d02aa-7".into()),
+            lag: None,
         };
         assert_eq!(verdict, Verdict::Subscribe(request));
         let plain = admit("GET /events HTTP/1.0\r\n\r\n");

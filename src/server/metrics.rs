@@ -48,7 +48,7 @@ pub(super) struct Sources {
 type Read = fn(&CoreCounters) -> &Counter;
 
 /// What each core counts up: name, help, counter.
-const COUNTERS: [(&str, &str, Read); 9] = [
+const COUNTERS: [(&str, &str, Read); 10] = [
     ("fanfare_connections_accepted", "Connections accepted.", |core| &core.accepted),
     ("fanfare_subscriptions_started", "Event streams begun.", |core| &core.subscribed),
     ("fanfare_sends", "Send operations.", |core| &core.sends),
@@ -57,6 +57,9 @@ const COUNTERS: [(&str, &str, Read); 9] = [
         &core.deliveries
     }),
     ("fanfare_heartbeats", "Comments sent on quiet streams.", |core| &core.heartbeats),
+    ("fanfare_subscribers_skipped", "Times a slow subscriber skipped messages.", |core| {
+        &core.skips
+    }),
     ("fanfare_passes", "Fan-out passes begun.", |core| &core.passes),
     ("fanfare_parks", "Times a core had nothing to do and slept.", |core| &core.parks),
     ("fanfare_accept_failures", "Times accepting failed.", |core| &core.accept_failures),

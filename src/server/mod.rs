@@ -33,7 +33,7 @@ use crate::{
     engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions, HandedOver},
     limits,
     log::LogOptions,
-    provider::{LocalProvider, Provider, Publisher},
+    provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher},
 };
 
 /// A running server.
@@ -65,7 +65,7 @@ pub struct ServerBuilder {
     listen: io::Result<SocketAddr>,
     cores: Option<NonZeroUsize>,
     driver: DriverChoice,
-    history_bytes: usize,
+    local: LocalProviderBuilder,
     heartbeat: Option<Duration>,
 }
 
@@ -92,7 +92,7 @@ impl Server {
             listen: Ok(DEFAULT_LISTEN),
             cores: None,
             driver: DriverChoice::Auto,
-            history_bytes: limits::HISTORY_BYTES_DEFAULT,
+            local: LocalProvider::builder(),
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
         }
     }
@@ -221,7 +221,23 @@ impl ServerBuilder {
     /// [`limits::HISTORY_BYTES_DEFAULT`].
     #[must_use]
     pub fn history_bytes(mut self, bytes: usize) -> Self {
-        self.history_bytes = bytes;
+        self.local = self.local.history_bytes(bytes);
+        self
+    }
+
+    /// What becomes of a subscriber that reads too slowly, unless it asks for something else. Default:
+    /// [`LagPolicy::Disconnect`].
+    #[must_use]
+    pub fn lag(mut self, policy: LagPolicy) -> Self {
+        self.local = self.local.lag(policy);
+        self
+    }
+
+    /// How far a subscriber may lag, as [`LocalProviderBuilder::lag_bytes`] has it. Default: as far as
+    /// the history.
+    #[must_use]
+    pub fn lag_bytes(mut self, bytes: u64) -> Self {
+        self.local = self.local.lag_bytes(bytes);
         self
     }
 
@@ -240,8 +256,7 @@ impl ServerBuilder {
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
         let listen = self.listen.map_err(StartError::Address)?;
-        let log = LogOptions { history_bytes: self.history_bytes };
-        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(LocalProvider::new(log)));
+        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
         let options = EngineOptions {
@@ -258,7 +273,7 @@ impl ServerBuilder {
             hand_over,
         };
         // Cores that serve nobody read an empty Log.
-        let read = local.unwrap_or_else(|| LocalProvider::new(log));
+        let read = local.unwrap_or_else(|| LocalProvider::new(LogOptions::default()));
         let engine = Engine::start(options, &read)?;
         let mut server = Server { publisher, engine, control: None };
         // From here on, dropping the server ends what runs.

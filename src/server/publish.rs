@@ -50,6 +50,8 @@ struct Item<'j> {
     data: Cow<'j, str>,
     /// Milliseconds.
     retry: Option<u64>,
+    #[serde(borrow)]
+    conflation_key: Option<Cow<'j, str>>,
 }
 
 #[derive(Serialize)]
@@ -247,6 +249,9 @@ fn parse_item<'t>(json: &'t [u8], topics: &'t [String]) -> Result<Addressed<'t>,
     }
     if let Some(millis) = item.retry {
         message = message.retry(Duration::from_millis(millis));
+    }
+    if let Some(key) = item.conflation_key {
+        message = message.conflate_by(&key);
     }
     Ok((message, topics))
 }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use crate::{
     limits,
-    provider::{DEFAULT_TOPIC, SubscribeRequest, TopicError, check_topic, check_topic_or_pattern},
+    provider::{
+        DEFAULT_TOPIC, LagPolicy, SubscribeRequest, TopicError, check_topic, check_topic_or_pattern,
+    },
 };
 
 /// Why a request's selection is refused.
@@ -22,6 +24,8 @@ pub(super) enum SelectionError {
     Topic(#[from] TopicError),
     #[error("last event id is given twice")]
     LastEventIdTwice,
+    #[error("lag is {0:?}: it is disconnect, skip or conflate")]
+    UnknownLag(String),
     #[error("unknown parameter {0:?}")]
     UnknownParameter(String),
     #[error("a subscription has no body")]
@@ -30,6 +34,7 @@ pub(super) enum SelectionError {
 
 const TOPIC: &str = "topic";
 const LAST_EVENT_ID: &str = "last-event-id";
+const LAG: &str = "lag";
 
 /// What a subscription asks for, of topics and patterns, from its query and its `Last-Event-ID` headers.
 ///
@@ -40,7 +45,7 @@ pub(super) fn subscription<'p, 'h>(
     headers: impl Iterator<Item = &'h [u8]>,
 ) -> Result<SubscribeRequest, SelectionError> {
     let mut topics = Vec::new();
-    let mut by_query = None;
+    let (mut by_query, mut lag) = (None, None);
     for (name, value) in pairs {
         match &*name {
             TOPIC => {
@@ -48,6 +53,7 @@ pub(super) fn subscription<'p, 'h>(
                 add_topic(&mut topics, &value, limits::TOPICS_PER_SUBSCRIPTION_MAX)?;
             }
             LAST_EVENT_ID => set_once(&mut by_query, value.into_owned())?,
+            LAG => lag = Some(lag_policy(&value)?),
             _ => {}
         }
     }
@@ -60,7 +66,16 @@ pub(super) fn subscription<'p, 'h>(
         topics.push(DEFAULT_TOPIC.to_owned());
     }
     let last_event_id = by_header.filter(|id| !id.is_empty()).or(by_query);
-    Ok(SubscribeRequest { topics, last_event_id })
+    Ok(SubscribeRequest { topics, last_event_id, lag })
+}
+
+fn lag_policy(name: &str) -> Result<LagPolicy, SelectionError> {
+    match name {
+        "disconnect" => Ok(LagPolicy::Disconnect),
+        "skip" => Ok(LagPolicy::SkipToNewest),
+        "conflate" => Ok(LagPolicy::Conflate),
+        _ => Err(SelectionError::UnknownLag(name.to_owned())),
+    }
 }
 
 /// Topics that a publish names in its query, at most [`limits::TOPICS_PER_MESSAGE_MAX`].
@@ -125,6 +140,8 @@ mod tests {
         assert_eq!(request.topics, ["a/b", "c d"]);
         assert_eq!(request.last_event_id, None);
         assert_eq!(select("", &[]).unwrap(), SubscribeRequest::to(&[DEFAULT_TOPIC]));
+        let skips = SubscribeRequest::to(&["a"]).lag(LagPolicy::SkipToNewest);
+        assert_eq!(select("topic=a&lag=skip", &[]).unwrap(), skips);
     }
 
     #[test]
@@ -149,6 +166,7 @@ mod tests {
         );
         assert_eq!(fault(&"topic=a&".repeat(33), &[]), "33 topics are more than 32");
         assert_eq!(fault("", &[b"a", b"a"]), "last event id is given twice");
+        assert_eq!(fault("lag=drop", &[]), "lag is \"drop\": it is disconnect, skip or conflate");
         assert_eq!(fault("last-event-id=a&last-event-id=a", &[]), "last event id is given twice");
         let misspelt = publish_topics(Some("topics=a")).unwrap_err();
         assert_eq!(misspelt.to_string(), "unknown parameter \"topics\"");

@@ -65,6 +65,7 @@ pub struct Message {
     retry_millis: Option<NonZeroU64>,
     /// The `data` and comment lines, already as on the wire, in the order they were appended.
     lines: String,
+    conflation_key: Option<Box<str>>,
 }
 
 impl Message {
@@ -136,6 +137,27 @@ impl Message {
         self
     }
 
+    /// Says that a later message with this key, on the same topic, stands for this one: a subscriber
+    /// that asked for conflation and lags is spared it. The key is not sent; it has at most
+    /// [`CONFLATION_KEY_BYTES_MAX`](crate::limits::CONFLATION_KEY_BYTES_MAX).
+    ///
+    /// ```
+    /// use fanfare::Message;
+    ///
+    /// let price = Message::new("1.0842").conflate_by("EURUSD");
+    /// assert_eq!(price.to_bytes(), b"data: 1.0842\n\n");
+    /// ```
+    #[must_use]
+    pub fn conflate_by(mut self, key: &str) -> Self {
+        self.conflation_key = Some(key.into());
+        self
+    }
+
+    /// The conflation key, if one was set.
+    pub fn conflation_key(&self) -> Option<&str> {
+        self.conflation_key.as_deref()
+    }
+
     /// The id, if one was set.
     pub fn event_id(&self) -> Option<&EventId> {
         self.id.as_ref()
@@ -169,7 +191,7 @@ impl Message {
 
     /// Whether nothing is set, so that the message encodes to no bytes.
     pub fn is_empty(&self) -> bool {
-        let Self { id, event, retry_millis, lines } = self;
+        let Self { id, event, retry_millis, lines, conflation_key: _ } = self;
         id.is_none() && event.is_none() && retry_millis.is_none() && lines.is_empty()
     }
 

@@ -10,6 +10,9 @@ both_drivers!(
     a_subscriber_that_never_reads_is_cut_and_the_others_lose_nothing,
     a_subscriber_that_takes_nothing_for_its_deadline_is_cut,
     a_subscriber_that_stops_for_a_while_catches_up,
+    who_skips_is_told_and_goes_on_with_the_newest,
+    who_conflates_gets_the_latest_of_each_key,
+    a_quiet_stream_is_heard_of,
 );
 
 /// A connection that can hold little that its user has not read.
@@ -110,4 +113,79 @@ fn a_subscriber_that_stops_for_a_while_catches_up(driver: Driver) {
     // Live again.
     publisher.text(&["s"], "live");
     assert_eq!(stops.next().data(), "live");
+}
+
+/// As many bytes as the kernel holds for one connection, and more.
+const MORE_THAN_THE_KERNEL_HOLDS: usize = 4 << 20;
+
+fn who_skips_is_told_and_goes_on_with_the_newest(driver: Driver) {
+    let server = Options::new(driver).argument("--lag-bytes=1MiB").start();
+    let subscribe = "GET /events?topic=s&lag=skip HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut stops = Subscriber::request(narrow_connection(&server), subscribe);
+    let mut healthy = Subscriber::open(&server, &["s"]);
+    let mut publisher = Publisher::open(&server);
+    let padding = "x".repeat(16 * 1024);
+    let count = (MORE_THAN_THE_KERNEL_HOLDS / padding.len()) as u64;
+    for number in 0..count {
+        publisher.text(&["s"], &format!("{number} {padding}"));
+        healthy.next();
+    }
+    let number = |data: &str| data.split(' ').next().and_then(|number| number.parse().ok());
+    let (mut next, mut gaps) = (0, 0);
+    while next < count {
+        let event = stops.next();
+        if event.kind.as_deref() == Some("fanfare.gap") {
+            assert!(event.data().contains("\"reason\":\"lagged\""), "{event:?}");
+            gaps += 1;
+        } else {
+            let number: u64 = number(event.data()).expect("a number");
+            assert!(number == next || gaps > 0, "{number} instead of {next} without a word");
+            next = number + 1;
+        }
+    }
+    assert!(gaps > 0, "it was behind by more than it may be");
+    publisher.text(&["s"], "live");
+    assert_eq!(stops.next().data(), "live");
+    let metrics = server.metrics();
+    assert!(metrics.sum("fanfare_subscribers_skipped_total") >= 1.0);
+    assert_eq!(cut(&server), 0);
+}
+
+fn who_conflates_gets_the_latest_of_each_key(driver: Driver) {
+    const KEYS: usize = 3;
+    let server = Options::new(driver).argument("--lag=conflate").start();
+    let subscribe = "GET /events?topic=s HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut stops = Subscriber::request(narrow_connection(&server), subscribe);
+    let mut publisher = Publisher::open(&server);
+    let padding = "x".repeat(16 * 1024);
+    let count = MORE_THAN_THE_KERNEL_HOLDS / padding.len();
+    for number in 0..count {
+        let key = number % KEYS;
+        publisher.json(&serde_json::json!({
+            "topics": ["s"],
+            "data": format!("{number} {padding}"),
+            "conflation_key": key.to_string(),
+        }));
+    }
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&(count - 1)) {
+        let event = stops.next();
+        let number = event.data().split(' ').next().and_then(|number| number.parse().ok());
+        numbers.push(number.expect("a number"));
+    }
+    assert!(numbers.is_sorted() && numbers.len() < count, "{numbers:?}");
+    let last = count - KEYS;
+    assert_eq!(numbers[numbers.len() - KEYS..], [last, last + 1, last + 2]);
+}
+
+fn a_quiet_stream_is_heard_of(driver: Driver) {
+    let server = Options::new(driver).argument("--heartbeat=1").start();
+    let mut quiet = Subscriber::open(&server, &["q"]);
+    assert_eq!(quiet.next_within(Duration::from_secs(2)), None, "a comment is no event");
+    eventually("two heartbeats", || {
+        (server.metrics().sum("fanfare_heartbeats_total") >= 2.0).then_some(())
+    });
+    let receipt = server.publish(&["q"], "after them");
+    assert_eq!(quiet.next().id(), receipt.id);
+    assert!(quiet.comments() >= 2, "they are on the wire");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use fanfare::{DriverChoice, Server, limits};
+use fanfare::{DriverChoice, Server, limits, provider::LagPolicy};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
@@ -31,6 +31,12 @@ pub(crate) struct Serve {
     /// Most bytes of messages to retain, as in 512KiB, 64MiB or 2GiB.
     #[arg(long, value_name = "SIZE", default_value_t = Size(limits::HISTORY_BYTES_DEFAULT))]
     history_bytes: Size,
+    /// What becomes of a subscriber that reads too slowly, unless its `?lag=` says something else.
+    #[arg(long, value_enum, default_value_t)]
+    lag: Lag,
+    /// How far a subscriber may lag before that, as in 4MiB [default: as far as the history].
+    #[arg(long, value_name = "SIZE")]
+    lag_bytes: Option<Size>,
     /// Seconds between two heartbeats of a quiet stream; 0 is none.
     #[arg(long, value_name = "SECONDS", default_value_t = limits::HEARTBEAT_DEFAULT.as_secs())]
     heartbeat: u64,
@@ -45,6 +51,17 @@ enum Driver {
     Uring,
     /// epoll.
     Epoll,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Lag {
+    /// It is cut, and may resume.
+    #[default]
+    Disconnect,
+    /// It is told of the gap, and goes on with the newest message.
+    Skip,
+    /// It gets the latest message of each conflation key.
+    Conflate,
 }
 
 /// A number of bytes.
@@ -63,7 +80,11 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
         .listen(serve.listen.as_str())
         .driver(serve.driver.into())
         .history_bytes(serve.history_bytes.0)
+        .lag(serve.lag.into())
         .heartbeat((serve.heartbeat > 0).then(|| Duration::from_secs(serve.heartbeat)));
+    if let Some(bytes) = serve.lag_bytes {
+        builder = builder.lag_bytes(bytes.0 as u64);
+    }
     if let Some(cores) = serve.cores {
         builder = builder.cores(cores.into());
     }
@@ -142,6 +163,16 @@ impl From<Driver> for DriverChoice {
             Driver::Auto => Self::Auto,
             Driver::Uring => Self::Uring,
             Driver::Epoll => Self::Epoll,
+        }
+    }
+}
+
+impl From<Lag> for LagPolicy {
+    fn from(lag: Lag) -> Self {
+        match lag {
+            Lag::Disconnect => Self::Disconnect,
+            Lag::Skip => Self::SkipToNewest,
+            Lag::Conflate => Self::Conflate,
         }
     }
 }

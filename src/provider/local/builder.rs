@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{AfterGap, LocalProvider, Replay, Replayer};
-use crate::log::LogOptions;
+use crate::{log::LogOptions, provider::LagPolicy};
 
 /// Tells the time since a moment of its choice, and never goes back.
 pub(super) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) ids: Ids,
     pub(super) replay: Replay,
     pub(super) after_gap: AfterGap,
+    pub(super) lag: LagPolicy,
+    pub(super) lag_bytes: Option<u64>,
     pub(super) replayer: Option<Box<dyn Replayer>>,
     pub(super) clock: Clock,
 }
@@ -73,6 +75,21 @@ impl LocalProviderBuilder {
     /// What follows a gap. Default: [`AfterGap::Everything`].
     pub fn after_gap(mut self, after_gap: AfterGap) -> Self {
         self.settings.after_gap = after_gap;
+        self
+    }
+
+    /// What becomes of a subscriber that reads too slowly, and does not ask for something else.
+    /// Default: [`LagPolicy::Disconnect`].
+    pub fn lag(mut self, policy: LagPolicy) -> Self {
+        self.settings.lag = policy;
+        self
+    }
+
+    /// How far a subscriber may lag: it reads too slowly if a message for it that was published since it
+    /// came is not among the Log's newest `bytes`. One that conflates may lag as far as the history.
+    /// Default: as far as the history.
+    pub fn lag_bytes(mut self, bytes: u64) -> Self {
+        self.settings.lag_bytes = Some(bytes);
         self
     }
 
@@ -107,6 +124,8 @@ impl Default for LocalProviderBuilder {
             ids: Ids::default(),
             replay: Replay::default(),
             after_gap: AfterGap::default(),
+            lag: LagPolicy::default(),
+            lag_bytes: None,
             replayer: None,
             clock: Arc::new(move || start.elapsed()),
         };
@@ -129,6 +148,8 @@ impl fmt::Debug for Settings {
             .field("ids", &self.ids)
             .field("replay", &self.replay)
             .field("after_gap", &self.after_gap)
+            .field("lag", &self.lag)
+            .field("lag_bytes", &self.lag_bytes)
             .field("replayer", &self.replayer.is_some())
             .finish_non_exhaustive()
     }

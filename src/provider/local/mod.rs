@@ -3,6 +3,7 @@
 mod builder;
 mod cold_history;
 mod idempotency;
+mod lag;
 mod patterns;
 mod reader;
 mod replay;
@@ -209,7 +210,9 @@ impl LocalProvider {
         request.check()?;
         self.check_open()?;
         let topics = self.join(&request.topics)?;
-        Ok(LocalSubscription::new(self.clone(), topics, request.last_event_id.as_deref()))
+        let lag = self.lag_policy(request);
+        let last_event_id = request.last_event_id.as_deref();
+        Ok(LocalSubscription::new(self.clone(), topics, lag, last_event_id))
     }
 
     /// Subscribers that a message to this topic would reach, or subscribers of this pattern.

@@ -37,6 +37,8 @@ pub(in crate::provider) enum GapReason {
     Epoch,
     /// It is not an id of this Log.
     Unknown,
+    /// The subscriber was too slow, and has skipped what follows it.
+    Lagged,
 }
 
 #[derive(Serialize)]

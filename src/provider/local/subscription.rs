@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     limits,
-    log::{Cursor, Framing, Log, Overtaken, Run, Sequence, Topic},
-    provider::{Closed, SubscribeError},
+    log::{Cursor, Framing, Log, Overtaken, Run, Sequence, Topic, Wanted},
+    provider::{Closed, LagPolicy, SubscribeError},
 };
 
 /// Bytes handed out at a time: what a slow reader may hold beside its cursor.
@@ -77,6 +77,9 @@ pub struct LocalSubscription {
     /// What comes before the Log.
     cold: Option<Cold>,
     cursor: Cursor,
+    /// Where it began.
+    came_at: Sequence,
+    lag: LagPolicy,
     gap: Option<Vec<u8>>,
     places: Places,
     ended: bool,
@@ -97,13 +100,17 @@ impl LocalSubscription {
     pub(super) fn new(
         provider: LocalProvider,
         topics: Vec<Arc<Topic>>,
+        lag: LagPolicy,
         last_event_id: Option<&str>,
     ) -> Self {
         for topic in &topics {
-            topic.interest().add_task();
+            begin(topic, lag);
         }
+        let head = provider.log().head();
         let mut subscription = Self {
-            cursor: Cursor::at(provider.log().head()),
+            cursor: Cursor::at(head),
+            came_at: head,
+            lag,
             provider,
             topics,
             added: Vec::new(),
@@ -150,7 +157,7 @@ impl LocalSubscription {
             return Err(SubscribeError::TooManyTopics { len, max });
         }
         let topic = self.provider.join_topic(name)?;
-        topic.interest().add_task();
+        begin(&topic, self.lag);
         self.change_topics(|topics| topics.push(Arc::clone(&topic)));
         // Interest before the head: what is published after this wakes the task.
         self.added.push((self.provider.log().head(), topic));
@@ -169,7 +176,7 @@ impl LocalSubscription {
         });
         self.added.retain(|(_, added)| added.id() != topic.id());
         // Of a frame that has begun nothing has been given out: they come whole.
-        topic.interest().remove_task();
+        end(&topic, self.lag);
         self.provider.leave_topic(&topic);
         true
     }
@@ -284,27 +291,41 @@ impl LocalSubscription {
                         return Some(Ok(events));
                     }
                 }
-                Err(overtaken) => {
-                    self.ended = true;
-                    return Some(Err(overtaken));
-                }
+                Err(overtaken) => return Some(self.skip(head).ok_or(overtaken)),
             }
         }
+    }
+
+    /// It lags too far: gives the gap event after which it goes on, or none where it ends.
+    fn skip(&mut self, head: Sequence) -> Option<Bytes> {
+        let next = self.cursor.sequence;
+        let Some(start) = self.provider.skip(&self.topics, self.lag, next, head) else {
+            self.ended = true;
+            return None;
+        };
+        self.cursor = start.cursor;
+        start.gap.map(Bytes::from)
     }
 
     /// The next events below `head`, and where to go on.
     fn read_below(&mut self, head: Sequence) -> Result<(Bytes, Cursor), Overtaken> {
         let (log, cursor) = (self.provider.log(), self.cursor);
+        let (came_at, next) = (self.came_at, cursor.sequence);
+        if self.provider.lags_too_far(&self.topics, self.lag, came_at, next) {
+            return Err(Overtaken);
+        }
+        let conflated = self.lag == LagPolicy::Conflate;
         self.added.retain(|(from, _)| *from > cursor.sequence);
         let Some((first, _)) = self.added.first() else {
-            return SCRATCH
-                .with_borrow_mut(|scratch| scratch.read(log, &self.topics, cursor, head));
+            return SCRATCH.with_borrow_mut(|scratch| {
+                scratch.read(log, &self.topics, conflated, cursor, head)
+            });
         };
         let is_added =
             |topic: &Arc<Topic>| self.added.iter().any(|(_, added)| added.id() == topic.id());
         let read: Vec<_> = self.topics.iter().filter(|topic| !is_added(topic)).cloned().collect();
         let below = head.min(*first);
-        SCRATCH.with_borrow_mut(|scratch| scratch.gather(log, &read, cursor, below))
+        SCRATCH.with_borrow_mut(|scratch| scratch.gather(log, &read, conflated, cursor, below))
     }
 }
 
@@ -314,16 +335,20 @@ impl Scratch {
         &mut self,
         log: &Log,
         topics: &[Arc<Topic>],
+        conflated: bool,
         from: Cursor,
         below: Sequence,
     ) -> Result<(Bytes, Cursor), Overtaken> {
+        if conflated {
+            return self.gather(log, topics, conflated, from, below);
+        }
         if let (Some(last), [topic]) = (&self.last, topics)
             && last.from == from
             && last.topic.as_ptr() == Arc::as_ptr(topic)
         {
             return Ok((last.events.clone(), last.next));
         }
-        let (events, next) = self.gather(log, topics, from, below)?;
+        let (events, next) = self.gather(log, topics, conflated, from, below)?;
         if let [topic] = topics
             && topic.subscribers() > 1
             && !events.is_empty()
@@ -338,13 +363,30 @@ impl Scratch {
         &mut self,
         log: &Log,
         topics: &[Arc<Topic>],
+        conflated: bool,
         from: Cursor,
         below: Sequence,
     ) -> Result<(Bytes, Cursor), Overtaken> {
-        log.read(topics, from, below, Framing::Bare, READ_BYTES_MAX, &mut self.run)?;
+        let wanted = Wanted { topics, framing: Framing::Bare, conflated };
+        log.read(wanted, from, below, READ_BYTES_MAX, &mut self.run)?;
         let events = Bytes::copy_from_slice(self.run.bytes());
         let next = self.run.cursor_after(events.len());
         Ok((events, next))
+    }
+}
+
+/// Interest in a topic, and what its policy needs.
+fn begin(topic: &Topic, lag: LagPolicy) {
+    topic.interest().add_task();
+    if lag == LagPolicy::Conflate {
+        topic.conflate();
+    }
+}
+
+fn end(topic: &Topic, lag: LagPolicy) {
+    topic.interest().remove_task();
+    if lag == LagPolicy::Conflate {
+        topic.stop_conflating();
     }
 }
 
@@ -360,7 +402,7 @@ impl Drop for LocalSubscription {
     fn drop(&mut self) {
         self.provider.waiting().remove(&mut self.places);
         for topic in &self.topics {
-            topic.interest().remove_task();
+            end(topic, self.lag);
         }
         self.provider.leave(&self.topics);
     }

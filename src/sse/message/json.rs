@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use super::{Line, Message};
 use crate::sse::{EventId, EventType};
 
-/// The object: `{"id","event","retry","data"}`, as `POST /publish` takes it, with what is not set left out.
+/// The object: `{"id","event","retry","data","conflation_key"}`, as `POST /publish` takes it, with what is not set left out.
 /// With comments, `lines` stands in place of `data`, because the order of both is part of the message.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,8 @@ struct Object {
     data: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lines: Option<Vec<OwnedLine>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conflation_key: Option<Box<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,13 +66,19 @@ impl From<&Message> for Object {
             retry: message.retry_millis.map(NonZeroU64::get),
             data: (plain && !texts.is_empty()).then(|| texts.join("\n")),
             lines: (!plain).then(|| lines.collect()),
+            conflation_key: message.conflation_key.clone(),
         }
     }
 }
 
 impl Object {
     fn into_message(self) -> Result<Message, &'static str> {
-        let mut message = Message { id: self.id, event: self.event, ..Message::empty() };
+        let mut message = Message {
+            id: self.id,
+            event: self.event,
+            conflation_key: self.conflation_key,
+            ..Message::empty()
+        };
         if let Some(millis) = self.retry {
             message = message.retry(Duration::from_millis(millis));
         }
@@ -116,6 +124,8 @@ mod tests {
             .event(EventType::new("t").unwrap())
             .retry(Duration::from_secs(2));
         assert_json(&message, r#"{"id":"7","event":"t","retry":2000,"data":"a\nb\n"}"#);
+        let keyed = Message::new("a").conflate_by("k");
+        assert_json(&keyed, r#"{"data":"a","conflation_key":"k"}"#);
         assert_json(&Message::empty(), "{}");
         assert_json(&Message::new(""), r#"{"data":""}"#);
     }

@@ -31,18 +31,31 @@ pub(crate) struct Options {
     driver: Driver,
     listen: String,
     history_bytes: Option<&'static str>,
+    arguments: Vec<&'static str>,
     ulimit: Option<&'static str>,
 }
 
 impl Options {
     /// A server on a free port of the loopback.
     pub(crate) fn new(driver: Driver) -> Self {
-        Self { driver, listen: free_address(), history_bytes: None, ulimit: None }
+        Self {
+            driver,
+            listen: free_address(),
+            history_bytes: None,
+            arguments: Vec::new(),
+            ulimit: None,
+        }
     }
 
     /// Keeps that much history, in the notation of `--history-bytes`.
     pub(crate) fn history_bytes(mut self, bytes: &'static str) -> Self {
         self.history_bytes = Some(bytes);
+        self
+    }
+
+    /// Adds an argument of the command line.
+    pub(crate) fn argument(mut self, argument: &'static str) -> Self {
+        self.arguments.push(argument);
         self
     }
 
@@ -72,6 +85,7 @@ impl Options {
         command.args(["serve", "--listen", &self.listen, "--cores", CORES]);
         command.args(["--driver", self.driver.name()]);
         command.args(self.history_bytes.into_iter().flat_map(|bytes| ["--history-bytes", bytes]));
+        command.args(&self.arguments);
         command
     }
 

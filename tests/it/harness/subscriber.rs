@@ -63,6 +63,7 @@ pub(crate) struct Subscriber {
     /// Event bytes out of their chunks, up to the last blank line consumed.
     stream: Vec<u8>,
     events: VecDeque<Event>,
+    comments: usize,
     end: Option<End>,
 }
 
@@ -99,6 +100,11 @@ impl Subscriber {
     /// The head of the answer.
     pub(crate) const fn head(&self) -> &Response {
         &self.head
+    }
+
+    /// How many lines were comments so far.
+    pub(crate) const fn comments(&self) -> usize {
+        self.comments
     }
 
     /// The next event.
@@ -159,6 +165,7 @@ impl Subscriber {
         let mut start = 0;
         while let Some(len) = blank_line(&self.stream[start..]) {
             let text = std::str::from_utf8(&self.stream[start..start + len]).expect("UTF-8");
+            self.comments += text.lines().filter(|line| line.starts_with(':')).count();
             self.events.extend(parse(text));
             start += len;
         }
@@ -204,7 +211,8 @@ impl Pending {
             return Err(head);
         }
         let (stream, events) = (Vec::new(), VecDeque::new());
-        let mut subscriber = Subscriber { connection, head, stream, events, end: None };
+        let mut subscriber =
+            Subscriber { connection, head, stream, events, comments: 0, end: None };
         subscriber.decode();
         Ok(subscriber)
     }

@@ -1,5 +1,6 @@
 mod cold;
 mod ids;
+mod lag;
 mod model;
 mod patterns;
 mod replay;
@@ -20,6 +21,7 @@ fn provider() -> LocalProvider {
 
 fn request(topics: &[&str], last_event_id: Option<&str>) -> SubscribeRequest {
     SubscribeRequest {
+        lag: None,
         topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
         last_event_id: last_event_id.map(ToOwned::to_owned),
     }
