@@ -21,7 +21,7 @@ use super::{
     admission::{Admission, HandedOver},
     core::{Command, Core, CoreContext},
     counters::CoreCounters,
-    driver::{DriverOptions, Epoll, Uring},
+    driver::{Driver, DriverOptions, Epoll, Uring},
     listener::listen,
 };
 use crate::{
@@ -118,12 +118,28 @@ impl Engine {
     /// # Errors
     /// [`StartError`] says what could not be had.
     pub fn start(options: EngineOptions, provider: &LocalProvider) -> Result<Self, StartError> {
+        let (driver, why) = choose(options.driver)?;
+        match Self::start_over(driver, why, &options, provider) {
+            // One ring could be had, but not one for each core.
+            Err(StartError::Core(error)) if can_fall_back(options.driver, driver) => {
+                let why = format!("no io_uring for each core: {error}");
+                Self::start_over(DriverKind::Epoll, why, &options, provider)
+            }
+            started => started,
+        }
+    }
+
+    fn start_over(
+        driver: DriverKind,
+        driver_reason: String,
+        options: &EngineOptions,
+        provider: &LocalProvider,
+    ) -> Result<Self, StartError> {
         let cpus = usable_cpus();
         let count = options.cores.map_or(cpus.len(), NonZeroUsize::get);
         if count > ReaderId::MAX {
             return Err(StartError::TooManyCores { cores: count });
         }
-        let (driver, driver_reason) = choose(options.driver)?;
         let listeners = listen(options.listen, count)
             .map_err(|error| StartError::Listen { address: options.listen, error })?;
         let address = listeners[0].local_addr().map_err(StartError::Core)?;
@@ -137,7 +153,7 @@ impl Engine {
                 listener,
                 sockets_max: sockets_max(driver, count, options.connections_max),
             };
-            engine.cores.push(start_core(spec, &options, provider).map_err(StartError::Core)?);
+            engine.cores.push(start_core(spec, options, provider).map_err(StartError::Core)?);
         }
         Ok(engine)
     }
@@ -226,6 +242,10 @@ fn choose(choice: DriverChoice) -> Result<(DriverKind, String), StartError> {
     }
 }
 
+fn can_fall_back(asked: DriverChoice, driver: DriverKind) -> bool {
+    asked == DriverChoice::Auto && driver == DriverKind::Uring
+}
+
 fn start_core(
     spec: CoreSpec,
     options: &EngineOptions,
@@ -249,7 +269,6 @@ fn start_core(
             pin(cpu);
         }
         run_core(spec, &wake, thread_context, &started)
-            .inspect_err(|error| tracing::error!(%error, "a core has failed"))
     })?;
     let core = CoreHandle { context, thread: Some(thread) };
     match starting.recv() {
@@ -284,19 +303,16 @@ fn run_core(
         wake: wake.as_fd(),
         sockets_max: spec.sockets_max,
     };
-    // Whoever started this thread waits for the word, so it is there to hear it.
     match spec.driver {
-        DriverKind::Uring => {
-            let core = Core::new(Uring::new(options)?, context);
-            let _ = started.send(());
-            core.run()
-        }
-        DriverKind::Epoll => {
-            let core = Core::new(Epoll::new(options)?, context);
-            let _ = started.send(());
-            core.run()
-        }
+        DriverKind::Uring => serve(Core::new(Uring::new(options)?, context), started),
+        DriverKind::Epoll => serve(Core::new(Epoll::new(options)?, context), started),
     }
+}
+
+fn serve<D: Driver>(core: Core<D>, started: &mpsc::Sender<()>) -> io::Result<()> {
+    // Whoever started this thread waits for the word, so it is there to hear it.
+    let _ = started.send(());
+    core.run().inspect_err(|error| tracing::error!(%error, "a core has failed"))
 }
 
 /// Direct descriptors are limited per ring by the same number that limits the process's own.

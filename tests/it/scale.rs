@@ -60,7 +60,7 @@ fn the_usual_soft_file_limit_is_not_the_limit(driver: Driver) {
     const SUBSCRIBERS: usize = 2_000;
     let _turn = alone();
     // What a shell gives on most machines; what is allowed beyond it is for the asking.
-    let server = Options::new(driver).ulimit("-S -n 1024").start();
+    let server = Options::new(driver).after("ulimit -S -n 1024").start();
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     if files < 2 * SUBSCRIBERS as u64 {
         return skip(&format!("2,000 subscribers need more than the {files} files allowed here"));
@@ -75,7 +75,7 @@ fn the_usual_soft_file_limit_is_not_the_limit(driver: Driver) {
 
 fn too_many_subscribers_are_told_so_and_harm_nobody(driver: Driver) {
     const ATTEMPTS: usize = 1_000;
-    let server = Options::new(driver).ulimit("-n 512").start();
+    let server = Options::new(driver).after("ulimit -n 512").start();
     let mut publisher = Publisher::open(&server);
     publisher.text(&["full"], "its connection is handed over while there is room");
     let mut subscribers = Vec::new();
@@ -95,6 +95,32 @@ fn too_many_subscribers_are_told_so_and_harm_nobody(driver: Driver) {
     server.await_subscribers("full", 0);
     Subscriber::open(&server, &["full"]);
 }
+
+/// Where memory that may be locked is short there is no ring, and whoever did not insist is served.
+#[test]
+fn where_no_memory_may_be_locked_epoll_serves_and_the_banner_says_why() {
+    let server = Options::automatic().after(NO_LOCKED_MEMORY).start();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let status = status.expect("the server lives");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).expect("CapEff");
+    let effective = u64::from_str_radix(effective, 16).expect("hexadecimal");
+    assert_eq!(effective & 1 << CAP_IPC_LOCK, 0, "the limit holds for it");
+    let banner = server.banner();
+    // Older kernels don't count it.
+    if banner.contains("epoll") {
+        assert!(banner.contains("RLIMIT_MEMLOCK"), "{banner}");
+    }
+    let mut subscriber = Subscriber::open(&server, &["m"]);
+    let receipt = server.publish(&["m"], "served");
+    assert_eq!(subscriber.next().id(), receipt.id);
+}
+
+/// Root may lock as much as it likes, unless it is not allowed to.
+const NO_LOCKED_MEMORY: &str = "ulimit -l 0 && if [ $(id -u) = 0 ]; then \
+    exec setpriv --bounding-set=-ipc_lock \"$0\" \"$@\"; fi";
+
+/// See `capabilities(7)`.
+const CAP_IPC_LOCK: u32 = 14;
 
 fn half_of_the_subscribers_killed_during_a_broadcast_leave_the_rest_whole(driver: Driver) {
     const MESSAGES: u64 = 3_000;

@@ -5,6 +5,7 @@
 //! [`Driver::wait`]. The core logic is written against this trait and knows no kernel.
 
 mod epoll;
+mod self_test;
 mod socket;
 mod uring;
 

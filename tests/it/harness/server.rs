@@ -28,22 +28,31 @@ const LOG_LINES_MAX: usize = 200;
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    driver: Driver,
+    driver: &'static str,
     listen: String,
     history_bytes: Option<&'static str>,
     arguments: Vec<&'static str>,
-    ulimit: Option<&'static str>,
+    prelude: Option<&'static str>,
 }
 
 impl Options {
     /// A server on a free port of the loopback.
     pub(crate) fn new(driver: Driver) -> Self {
+        Self::with(driver.name())
+    }
+
+    /// A server that chooses its driver.
+    pub(crate) fn automatic() -> Self {
+        Self::with("auto")
+    }
+
+    fn with(driver: &'static str) -> Self {
         Self {
             driver,
             listen: free_address(),
             history_bytes: None,
             arguments: Vec::new(),
-            ulimit: None,
+            prelude: None,
         }
     }
 
@@ -65,25 +74,25 @@ impl Options {
         self
     }
 
-    /// Starts it under a limit of the shell, given as the arguments of `ulimit`.
-    pub(crate) fn ulimit(mut self, limit: &'static str) -> Self {
-        self.ulimit = Some(limit);
+    /// Starts it in a shell that has run this before, such as `ulimit -n 512`.
+    pub(crate) fn after(mut self, prelude: &'static str) -> Self {
+        self.prelude = Some(prelude);
         self
     }
 
     /// The command that starts such a server.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match self.ulimit {
+        let mut command = match self.prelude {
             None => Command::new(binary()),
-            Some(limit) => {
+            Some(prelude) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
+                shell.args(["-c", &format!("{prelude} && exec \"$0\" \"$@\"")]);
                 shell.arg(binary());
                 shell
             }
         };
         command.args(["serve", "--listen", &self.listen, "--cores", CORES]);
-        command.args(["--driver", self.driver.name()]);
+        command.args(["--driver", self.driver]);
         command.args(self.history_bytes.into_iter().flat_map(|bytes| ["--history-bytes", bytes]));
         command.args(&self.arguments);
         command
