@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Lagging connections served between two slices of a fan-out pass, of those that need little.
-const CATCH_UPS_PER_SLICE: usize = 64;
+const CATCH_UPS_PER_SLICE: usize = if cfg!(test) { 4 } else { 64 };
 
 /// Lagging connections looked at to find the median.
 const SAMPLES_MAX: usize = 32;
@@ -150,14 +150,15 @@ impl<D: Driver> Core<D> {
 
     /// The core has come to a new position between two passes: those who stand there are live.
     pub(super) fn admit_caught_up(&mut self) {
+        let position = self.position;
         while let Some(&(sequence, slot, generation)) = self.catch_up.ahead.first()
-            && sequence <= self.position
+            && sequence <= position
         {
             self.catch_up.ahead.pop_first();
             let socket = Socket { slot, generation };
             let Some(lagging) = self.lagging(socket) else { continue };
             lagging.pace = Pace::Ready;
-            if sequence == self.position {
+            if lagging.cursor.sequence == position {
                 self.become_live(socket);
             } else {
                 self.catch_up.ready.push_back(socket);
@@ -182,7 +183,7 @@ impl<D: Driver> Core<D> {
     /// Takes a lagging connection out of every list here.
     pub(super) fn forget_lagging(&mut self, socket: Socket, lagging: &Lagging) {
         if lagging.pace == Pace::Ahead {
-            let at = lagging.cursor.sequence;
+            let at = self.meets_core_at(lagging);
             self.catch_up.ahead.remove(&(at, socket.slot, socket.generation));
         }
         self.remove_lagging(lagging.place);
@@ -288,14 +289,21 @@ impl<D: Driver> Core<D> {
     fn caught_up(&mut self, socket: Socket) {
         let between_passes = self.pass.end().is_none();
         let position = self.position;
-        let Some(lagging) = self.lagging(socket) else { return };
-        let at = lagging.cursor.sequence;
+        let Some(Connection::Lagging(lagging)) = self.connections.get(socket) else { return };
+        let at = self.meets_core_at(lagging);
         if between_passes && at == position {
-            self.become_live(socket);
-        } else {
-            lagging.pace = Pace::Ahead;
-            self.catch_up.ahead.insert((at, socket.slot, socket.generation));
+            return self.become_live(socket);
         }
+        self.catch_up.ahead.insert((at, socket.slot, socket.generation));
+        if let Some(lagging) = self.lagging(socket) {
+            lagging.pace = Pace::Ahead;
+        }
+    }
+
+    /// Where the core has to be for a connection that is not behind it: at its cursor, and not where
+    /// frames do not name its pattern yet, for there a pass would not find them.
+    fn meets_core_at(&self, lagging: &Lagging) -> Sequence {
+        lagging.cursor.sequence.max(self.groups.get(lagging.group).named_from)
     }
 
     fn become_live(&mut self, socket: Socket) {

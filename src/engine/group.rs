@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::driver::Socket;
-use crate::log::{Framing, ReaderId, Topic, TopicId};
+use crate::log::{Framing, ReaderId, Sequence, Topic, TopicId};
 
 /// A group of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) struct GroupId(u32);
 pub(super) struct Group {
     pub(super) topics: Box<[Arc<Topic>]>,
     pub(super) framing: Framing,
+    /// From here on its frames name its topics, so that a pass finds them.
+    pub(super) named_from: Sequence,
     /// Those that are up to date.
     live: Vec<Socket>,
     /// Live and lagging ones.
@@ -58,9 +60,11 @@ impl Groups {
             self.groups[id.0 as usize].population += 1;
             return id;
         }
+        let named_from = topics.iter().map(|topic| topic.named_from()).max();
         let group = Group {
             topics: topics.into(),
             framing,
+            named_from: named_from.unwrap_or(Sequence::FIRST),
             live: Vec::new(),
             population: 1,
             pending: Vec::new(),

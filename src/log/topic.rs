@@ -24,29 +24,30 @@ pub struct Topic {
     index: Mutex<Index>,
     interest: Interest,
     subscribers: AtomicU32,
-    is_pattern: bool,
+    /// Of a pattern: frames from here on name it.
+    begins: Option<Sequence>,
 }
 
 impl Topic {
     /// A topic without frames. Frames before `complete_from` may have been its own in an earlier life.
     pub fn new(id: TopicId, name: &str, complete_from: Sequence) -> Self {
-        Self::with(id, name, complete_from, false)
+        Self::with(id, name, complete_from, None)
     }
 
     /// A pattern that stands for topics: every frame from `complete_from` on that is published to one of
     /// them is published to it too.
     pub fn pattern(id: TopicId, name: &str, complete_from: Sequence) -> Self {
-        Self::with(id, name, complete_from, true)
+        Self::with(id, name, complete_from, Some(complete_from))
     }
 
-    fn with(id: TopicId, name: &str, complete_from: Sequence, is_pattern: bool) -> Self {
+    fn with(id: TopicId, name: &str, complete_from: Sequence, begins: Option<Sequence>) -> Self {
         Self {
             id,
             name: name.into(),
             index: Mutex::new(Index::new(complete_from)),
             interest: Interest::new(),
             subscribers: AtomicU32::new(0),
-            is_pattern,
+            begins,
         }
     }
 
@@ -62,7 +63,12 @@ impl Topic {
 
     /// Whether it is a pattern, and stands for topics.
     pub fn is_pattern(&self) -> bool {
-        self.is_pattern
+        self.begins.is_some()
+    }
+
+    /// From here on a frame of its own names it. A pattern's earlier ones are in its index alone.
+    pub fn named_from(&self) -> Sequence {
+        self.begins.unwrap_or(Sequence::FIRST)
     }
 
     /// Who is woken for its frames.
@@ -116,7 +122,7 @@ impl Topic {
 
     pub(super) fn append(&self, sequence: Sequence, tail: Sequence) {
         let mut index = self.index.lock();
-        if self.is_pattern {
+        if self.is_pattern() {
             // Frames that were prepended do not name the pattern when they are retired.
             index.retire_below(tail);
         }
