@@ -5,6 +5,8 @@
 //! [`Driver::wait`]. The core logic is written against this trait and knows no kernel.
 
 mod epoll;
+#[cfg(test)]
+pub(in crate::engine) mod sim;
 mod socket;
 mod uring;
 
