@@ -14,10 +14,10 @@ use super::{
 use crate::log::{Cursor, Frame, Framing, Segment, Sequence};
 
 /// Frames of a batch: bounds what planning costs between two slices.
-const FRAMES_MAX: usize = 4096;
+const FRAMES_MAX: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// Bytes of a batch: what one send offers the kernel at most.
-const BYTES_MAX: usize = 256 * 1024;
+const BYTES_MAX: usize = if cfg!(test) { 32 * 1024 } else { 256 * 1024 };
 
 /// Frames wanted by groups in a batch, counted once for each group (4 B each): where every connection
 /// is a group of its own, a busy topic that all of them share makes the batch shorter.
@@ -27,7 +27,7 @@ const WANTED_MAX: usize = 1 << 20;
 const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Sends between two looks at everything else: one slice holds the core for 1.3 to 2.5 ms.
-const SENDS_PER_SLICE: usize = 256;
+const SENDS_PER_SLICE: usize = if cfg!(test) { 4 } else { 256 };
 
 /// The pass that is being sent.
 #[derive(Debug, Default)]

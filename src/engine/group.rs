@@ -11,7 +11,7 @@ use slab::Slab;
 
 use super::driver::Socket;
 use crate::{
-    log::{Framing, ReaderId, Topic, TopicId},
+    log::{Framing, ReaderId, Sequence, Topic, TopicId},
     provider::LagPolicy,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Group {
     /// Its place among the groups of each of its topics.
     places: Box<[u32]>,
     pub(super) manner: Manner,
+    /// From here on its frames name its topics, so that a pass finds them.
+    pub(super) named_from: Sequence,
     /// When it last got a frame.
     pub(super) active_at: Instant,
     /// Those that are up to date.
@@ -73,10 +75,12 @@ impl Groups {
             return id;
         }
         let id = GroupId(self.groups.vacant_key() as u32);
+        let named_from = topics.iter().map(|topic| topic.named_from()).max();
         let group = Group {
             topics: topics.into(),
             places: topics.iter().map(|topic| self.enter(topic, id)).collect(),
             manner,
+            named_from: named_from.unwrap_or(Sequence::FIRST),
             active_at: now,
             live: Vec::new(),
             population: 1,

@@ -20,6 +20,8 @@ mod listener;
 mod rest;
 #[cfg(test)]
 mod scripted_tests;
+#[cfg(test)]
+mod simulation;
 mod start;
 #[cfg(test)]
 mod tests;

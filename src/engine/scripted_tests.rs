@@ -19,18 +19,21 @@ use super::{
 use crate::{
     http::RequestHead,
     limits,
-    log::LogOptions,
+    log::{Log, LogOptions},
     provider::{LocalProvider, SubscribeRequest},
     sse::Message,
 };
 
-/// One socket, whose request is there, and which has so much room.
-#[derive(Debug)]
+/// Sockets whose requests are there, and which have so much room together.
+#[derive(Debug, Default)]
 pub(super) struct Scripted {
     pub(super) room: usize,
-    received: Vec<u8>,
-    request: Vec<u8>,
-    pub(super) closed: bool,
+    /// By slot.
+    requests: Vec<String>,
+    sent: Vec<Vec<u8>>,
+    pub(super) closed: Vec<Socket>,
+    /// What another thread publishes while a socket is closed.
+    meanwhile: Option<(LocalProvider, Vec<Message>)>,
 }
 
 pub(super) const SOCKET: Socket = Socket { slot: 0, generation: 1 };
@@ -39,22 +42,26 @@ pub(super) const PLENTY: usize = 1 << 30;
 
 impl Driver for Scripted {
     fn send(&mut self, sends: &[Send<'_>], sent: &mut Vec<Sent>) {
+        self.sent.resize(self.requests.len(), Vec::new());
         for send in sends {
             let taken = send.bytes.len().min(self.room);
             self.room -= taken;
-            self.received.extend_from_slice(&send.bytes[..taken]);
+            self.sent[send.socket.slot as usize].extend(&send.bytes[..taken]);
             sent.push(Sent::Bytes(taken));
         }
     }
 
-    fn receive(&mut self, _: Socket, buffer: &mut [u8]) -> Received {
-        let request = std::mem::take(&mut self.request);
-        buffer[..request.len()].copy_from_slice(&request);
+    fn receive(&mut self, socket: Socket, buffer: &mut [u8]) -> Received {
+        let request = std::mem::take(&mut self.requests[socket.slot as usize]);
+        buffer[..request.len()].copy_from_slice(request.as_bytes());
         if request.is_empty() { Received::Nothing } else { Received::Bytes(request.len()) }
     }
 
-    fn close(&mut self, _: Socket) {
-        self.closed = true;
+    fn close(&mut self, socket: Socket) {
+        self.closed.push(socket);
+        for (provider, messages) in self.meanwhile.take().iter() {
+            messages.iter().for_each(|message| _ = provider.publish(message, &["other"]).unwrap());
+        }
     }
 
     fn take(&mut self, _: Socket) -> io::Result<OwnedFd> {
@@ -71,13 +78,15 @@ impl Driver for Scripted {
     }
 }
 
+/// Everybody subscribes to the topic that is the path.
 #[derive(Debug)]
-struct Everybody;
+struct ByPath;
 
-impl Admission for Everybody {
+impl Admission for ByPath {
     fn admit(&self, head: &RequestHead<'_>) -> Verdict {
         let id = head.header("last-event-id").unwrap_or_default();
-        Verdict::Subscribe(SubscribeRequest::to(&[""]).after(String::from_utf8_lossy(id)))
+        let request = SubscribeRequest::to(&[&head.path[1..]]);
+        Verdict::Subscribe(request.after(String::from_utf8_lossy(id)))
     }
 }
 
@@ -88,22 +97,33 @@ pub(super) fn core(provider: &LocalProvider, now: Instant) -> Core<Scripted> {
 
 /// One whose subscriber had seen this event before.
 pub(super) fn core_after(provider: &LocalProvider, id: &str, now: Instant) -> Core<Scripted> {
+    let mut core = empty_core(provider);
+    subscribe(&mut core, "", id, now);
+    core
+}
+
+fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
     let context = CoreContext {
         provider: provider.clone(),
         reader: provider.register_reader(Box::new(|| {})).unwrap(),
-        admission: Arc::new(Everybody),
+        admission: Arc::new(ByPath),
         hand_over: tokio::sync::mpsc::channel(1).0,
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(1)),
         connections_max: 10,
         heartbeat: Some(limits::HEARTBEAT_DEFAULT),
     };
-    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {id}\r\n\r\n").into_bytes();
-    let driver = Scripted { room: PLENTY, received: Vec::new(), request, closed: false };
-    let mut core = Core::new(driver, context);
-    core.happen(Event::Accepted(SOCKET));
-    turns(&mut core, now);
-    core
+    Core::new(Scripted { room: PLENTY, ..Scripted::default() }, context)
+}
+
+/// A subscriber comes into the next slot.
+fn subscribe(core: &mut Core<Scripted>, topic: &str, after: &str, now: Instant) -> Socket {
+    let socket = Socket { slot: core.driver.requests.len() as u32, generation: 1 };
+    let request = format!("GET /{topic} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n");
+    core.driver.requests.push(request);
+    core.happen(Event::Accepted(socket));
+    turns(core, now);
+    socket
 }
 
 pub(super) fn turns(core: &mut Core<Scripted>, now: Instant) {
@@ -114,7 +134,7 @@ pub(super) fn turns(core: &mut Core<Scripted>, now: Instant) {
 
 /// What it has received since the last time.
 pub(super) fn received(core: &mut Core<Scripted>) -> String {
-    String::from_utf8(std::mem::take(&mut core.driver.received)).unwrap()
+    String::from_utf8(std::mem::take(&mut core.driver.sent[0])).unwrap()
 }
 
 #[test]
@@ -135,7 +155,7 @@ fn who_falls_behind_again_and_again_has_one_timer() {
         assert_eq!((counters.lagging.get(), counters.deliveries.get()), (0, nth));
         assert!(core.timers.len() <= 1, "{} timers", core.timers.len());
     }
-    assert!(!core.driver.closed, "it took something all the time");
+    assert!(core.driver.closed.is_empty(), "it took something all the time");
 }
 
 #[test]
@@ -150,9 +170,9 @@ fn who_takes_nothing_is_cut_at_its_deadline_and_not_before() {
     // The timer of its head is due in between, and put off.
     turns(&mut core, start + limits::HEAD_DEADLINE);
     turns(&mut core, blocked + limits::WRITE_STALL_DEADLINE - Duration::from_millis(1));
-    assert!(!core.driver.closed);
+    assert!(core.driver.closed.is_empty());
     turns(&mut core, blocked + limits::WRITE_STALL_DEADLINE);
-    assert!(core.driver.closed);
+    assert_eq!(core.driver.closed, [SOCKET]);
     assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
     assert_eq!(provider.topics(), 1, "the message is retained, the subscriber is not");
     assert_eq!(provider.subscribers(""), 0);
@@ -222,4 +242,46 @@ fn a_silent_topic_does_not_hide_a_peer_that_takes_nothing() {
     turns(&mut core, start + limits::HEARTBEAT_DEFAULT);
     turns(&mut core, start + limits::HEARTBEAT_DEFAULT + limits::WRITE_STALL_DEADLINE);
     assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
+}
+
+#[test]
+fn who_resumes_on_a_new_pattern_gets_what_the_core_has_not_looked_at_yet() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let now = Instant::now();
+    let first = provider.publish(&Message::new("0"), &["a/b"]).unwrap().id().unwrap();
+    let mut core = empty_core(&provider);
+    // More than a pass takes at once: the core comes to where the subscriber is before it has come to
+    // where the pattern begins.
+    let large = "x".repeat(limits::BODY_BYTES_MAX * 3 / 4);
+    for nth in 1..6 {
+        provider.publish(&Message::new(format!("{nth}\n{large}")), &["a/b"]).unwrap();
+    }
+    let socket = subscribe(&mut core, "a/*", first.as_str(), now);
+    provider.publish(&Message::new("6"), &["a/b"]).unwrap();
+    turns(&mut core, now);
+    let sent = String::from_utf8_lossy(&core.driver.sent[socket.slot as usize]);
+    let data = sent.lines().filter_map(|line| line.strip_prefix("data: "));
+    let numbers: Vec<_> = data.filter(|line| line.len() == 1).collect();
+    assert_eq!(numbers, ["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
+fn whoever_loses_something_while_others_are_cut_is_cut_as_well() {
+    let provider = LocalProvider::builder().build_over(Log::for_test(7, 2000, 512));
+    let now = Instant::now();
+    let mut core = empty_core(&provider);
+    let [first, second] = ["a", "b"].map(|topic| subscribe(&mut core, topic, "", now));
+    let publish = |topic| _ = provider.publish(&Message::new("x"), &[topic]).unwrap();
+    publish("a");
+    let is_retained = |sequence: u64| provider.log().tail().number() <= sequence;
+    while is_retained(2) {
+        publish("other");
+    }
+    publish("b");
+    let messages = vec![Message::new("x"); 100];
+    core.driver.meanwhile = Some((provider.clone(), messages));
+    turns(&mut core, now);
+    let lost = provider.log().tail();
+    assert!(core.position >= lost, "it goes on with what is there");
+    assert_eq!(core.driver.closed, [first, second]);
 }

@@ -32,6 +32,7 @@ impl Default for LogOptions {
 pub struct Log {
     epoch: u32,
     history_bytes: usize,
+    segment_bytes: usize,
     retained: Window<Segment>,
     writer: Mutex<Writer>,
     own_ids: Mutex<OwnIds>,
@@ -64,11 +65,22 @@ impl Log {
     pub fn new(options: LogOptions) -> Self {
         let epoch = getrandom::u32().expect("the system gives random numbers");
         let history_bytes = options.history_bytes.max(limits::HISTORY_BYTES_MIN);
-        let bytes_max = segment_bytes(history_bytes);
-        let segment = SegmentWriter::new(Sequence::FIRST, bytes_max, frames_max(bytes_max));
+        Self::with(epoch, history_bytes, segment_bytes(history_bytes))
+    }
+
+    /// A Log whose ids are known beforehand, and which may be smaller than any that is of use.
+    #[cfg(test)]
+    pub(crate) fn for_test(epoch: u32, history_bytes: usize, segment_bytes: usize) -> Self {
+        Self::with(epoch, history_bytes, segment_bytes)
+    }
+
+    fn with(epoch: u32, history_bytes: usize, segment_bytes: usize) -> Self {
+        let frames_max = frames_max(segment_bytes);
+        let segment = SegmentWriter::new(Sequence::FIRST, segment_bytes, frames_max);
         Self {
             epoch,
             history_bytes,
+            segment_bytes,
             retained: Window::new(segment.segment()),
             writer: Mutex::new(Writer { segment, ids: IdWriter::new(epoch) }),
             own_ids: Mutex::default(),
@@ -199,7 +211,7 @@ impl Append<'_> {
     fn start_segment(&mut self, event_len: usize) {
         // Frames of this batch stay unseen until the head moves.
         self.writer.segment.publish();
-        let bytes_max = segment_bytes(self.log.history_bytes).max(chunk_len(event_len));
+        let bytes_max = self.log.segment_bytes.max(chunk_len(event_len));
         self.writer.segment = self.writer.segment.next(bytes_max, frames_max(bytes_max));
         self.log.retained.push(self.writer.segment.segment());
         self.retire();

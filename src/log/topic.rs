@@ -24,7 +24,8 @@ pub struct Topic {
     frames: Mutex<Frames>,
     interest: Interest,
     subscribers: AtomicU32,
-    is_pattern: bool,
+    /// Of a pattern: frames from here on name it.
+    begins: Option<Sequence>,
 }
 
 /// Which frames it has.
@@ -39,16 +40,16 @@ struct Frames {
 impl Topic {
     /// A topic without frames. Frames before `complete_from` may have been its own in an earlier life.
     pub fn new(id: TopicId, name: &str, complete_from: Sequence) -> Self {
-        Self::with(id, name, complete_from, false)
+        Self::with(id, name, complete_from, None)
     }
 
     /// A pattern that stands for topics: every frame from `complete_from` on that is published to one of
     /// them is published to it too.
     pub fn pattern(id: TopicId, name: &str, complete_from: Sequence) -> Self {
-        Self::with(id, name, complete_from, true)
+        Self::with(id, name, complete_from, Some(complete_from))
     }
 
-    fn with(id: TopicId, name: &str, complete_from: Sequence, is_pattern: bool) -> Self {
+    fn with(id: TopicId, name: &str, complete_from: Sequence, begins: Option<Sequence>) -> Self {
         Self {
             id,
             name: name.into(),
@@ -59,7 +60,7 @@ impl Topic {
             }),
             interest: Interest::new(),
             subscribers: AtomicU32::new(0),
-            is_pattern,
+            begins,
         }
     }
 
@@ -75,7 +76,12 @@ impl Topic {
 
     /// Whether it is a pattern, and stands for topics.
     pub fn is_pattern(&self) -> bool {
-        self.is_pattern
+        self.begins.is_some()
+    }
+
+    /// From here on a frame of its own names it. A pattern's earlier ones are in its index alone.
+    pub fn named_from(&self) -> Sequence {
+        self.begins.unwrap_or(Sequence::FIRST)
     }
 
     /// Who is woken for its frames.
@@ -180,7 +186,7 @@ impl Topic {
         conflation_key: Option<(TopicId, &str)>,
     ) {
         let mut frames = self.frames.lock();
-        if self.is_pattern {
+        if self.is_pattern() {
             // Frames that were prepended do not name the pattern when they are retired.
             frames.index.retire_below(tail);
         }

@@ -6,6 +6,8 @@
 
 mod epoll;
 mod self_test;
+#[cfg(test)]
+pub(in crate::engine) mod sim;
 mod socket;
 mod uring;
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{AfterGap, LocalProvider, Replay, Replayer};
-use crate::{log::LogOptions, provider::LagPolicy};
+use crate::{
+    log::{Log, LogOptions},
+    provider::LagPolicy,
+};
 
 /// Tells the time since a moment of its choice, and never goes back.
 pub(super) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -113,7 +116,13 @@ impl LocalProviderBuilder {
     /// # Panics
     /// If the system has no randomness to give.
     pub fn build(self) -> LocalProvider {
-        LocalProvider::with(self)
+        LocalProvider::with(Log::new(self.log), self.settings)
+    }
+
+    /// The provider, over this Log.
+    #[cfg(test)]
+    pub(crate) fn build_over(self, log: Log) -> LocalProvider {
+        LocalProvider::with(log, self.settings)
     }
 }
 

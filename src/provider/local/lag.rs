@@ -36,21 +36,16 @@ impl LocalProvider {
     }
 
     /// Where a subscriber goes on that lags too far and has had everything before `next`; none where its
-    /// policy is to cut it. It can read on up to `below`.
-    pub fn skip(
-        &self,
-        topics: &[Arc<Topic>],
-        policy: LagPolicy,
-        next: Sequence,
-        below: Sequence,
-    ) -> Option<Start> {
+    /// policy is to cut it.
+    pub fn skip(&self, topics: &[Arc<Topic>], policy: LagPolicy, next: Sequence) -> Option<Start> {
+        let head = self.log().head();
         let first = match policy {
             LagPolicy::Disconnect => return None,
             LagPolicy::SkipToNewest => {
-                let newest = topics.iter().filter_map(|topic| topic.newest(next..below)).max();
-                newest.unwrap_or(below)
+                let newest = topics.iter().filter_map(|topic| topic.newest(next..head)).max();
+                newest.unwrap_or(head)
             }
-            LagPolicy::Conflate => self.log().tail().clamp(next, below),
+            LagPolicy::Conflate => self.log().tail().max(next),
         };
         let last_seen = self.id_at(Sequence::new(next.number() - 1)).to_string();
         let gap = gap_message(&last_seen, self.id_at(first), GapReason::Lagged);

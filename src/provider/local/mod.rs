@@ -87,10 +87,10 @@ impl LocalProvider {
         LocalProviderBuilder::default()
     }
 
-    fn with(builder: LocalProviderBuilder) -> Self {
+    fn with(log: Log, settings: Settings) -> Self {
         let shared = Shared {
-            log: Log::new(builder.log),
-            settings: builder.settings,
+            log,
+            settings,
             topics: TopicTable::default(),
             topic_sets: TopicSets::default(),
             readers: Readers::default(),

@@ -291,15 +291,15 @@ impl LocalSubscription {
                         return Some(Ok(events));
                     }
                 }
-                Err(overtaken) => return Some(self.skip(head).ok_or(overtaken)),
+                Err(overtaken) => return Some(self.skip().ok_or(overtaken)),
             }
         }
     }
 
     /// It lags too far: gives the gap event after which it goes on, or none where it ends.
-    fn skip(&mut self, head: Sequence) -> Option<Bytes> {
+    fn skip(&mut self) -> Option<Bytes> {
         let next = self.cursor.sequence;
-        let Some(start) = self.provider.skip(&self.topics, self.lag, next, head) else {
+        let Some(start) = self.provider.skip(&self.topics, self.lag, next) else {
             self.ended = true;
             return None;
         };

@@ -1,0 +1,231 @@
+//! Whether what the cores did is what they promise. A promise that is broken is a panic.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    admission::Admitted,
+    peer::{Asks, Peer},
+    plan::Plan,
+    publisher::Publisher,
+};
+use crate::{
+    engine::{
+        connection::EndReason,
+        core::Core,
+        driver::sim::{Ended, Link, LinkId, Network, Sim},
+    },
+    http::HEARTBEAT_CHUNKED,
+    limits,
+    log::Sequence,
+};
+
+/// Watches every connection until it has ended.
+#[derive(Debug)]
+pub(super) struct Oracle {
+    plan: Plan,
+    watched: Vec<LinkId>,
+    /// When each core was told to drain, and the head of the Log then.
+    draining: Vec<Option<(Instant, Sequence)>>,
+    pub(super) tally: Tally,
+}
+
+/// What the seeds have met, to see that they meet everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) ends: [u64; EndReason::ALL.len()],
+    pub(super) streams: u64,
+    pub(super) gaps: u64,
+    pub(super) bytes: u64,
+    pub(super) published: u64,
+    /// Subscriptions found to have had everything.
+    pub(super) complete: u64,
+    pub(super) virtual_time: Duration,
+    pub(super) notes: u64,
+}
+
+/// What there is to be looked at after something has happened.
+#[derive(Debug)]
+pub(super) struct Scene<'s> {
+    pub(super) network: &'s Network,
+    pub(super) publisher: &'s Publisher,
+    pub(super) peers: &'s mut [Peer],
+    pub(super) tail: Sequence,
+}
+
+/// Whoever was accepted so long ago, and met no fault, has been answered and has read it.
+const SETTLED: Duration = Duration::from_millis(500);
+
+impl Oracle {
+    pub(super) fn new(plan: Plan) -> Self {
+        let draining = vec![None; plan.cores];
+        Self { plan, watched: Vec::new(), draining, tally: Tally::default() }
+    }
+
+    pub(super) fn watch(&mut self, link: LinkId) {
+        self.watched.push(link);
+    }
+
+    pub(super) fn drains(&mut self, core: usize, now: Instant, head: Sequence) {
+        self.draining[core].get_or_insert((now, head));
+    }
+
+    pub(super) fn is_draining(&self, core: usize) -> bool {
+        self.draining[core].is_some()
+    }
+
+    /// Looks at what a turn of a core has done.
+    pub(super) fn look(&mut self, scene: &mut Scene<'_>, admitted: &[Admitted]) {
+        for &admitted in admitted {
+            let latest = scene.publisher.head();
+            if let Some(subscription) = scene.peers[admitted.peer].subscription_mut() {
+                subscription.admitted(admitted, latest, scene.publisher, self.plan.log);
+            }
+        }
+        let mut watched = std::mem::take(&mut self.watched);
+        watched.retain(|&id| {
+            let link = scene.network.link(id);
+            if let Some(subscription) = scene.peers[id.0].subscription_mut() {
+                subscription.look(&link.response, scene.publisher);
+            }
+            let Some(ended) = link.ended else { return true };
+            self.ended(ended, link, &scene.peers[id.0], scene);
+            false
+        });
+        self.watched = watched;
+    }
+
+    /// A connection has ended: for a reason that holds.
+    fn ended(&mut self, ended: Ended, link: &Link, peer: &Peer, scene: &Scene<'_>) {
+        let network = scene.network;
+        let now = network.now;
+        match ended {
+            Ended::NeverAccepted => assert!(self.is_draining(link.core)),
+            Ended::GivenAway | Ended::NotGivenAway => {
+                assert!(matches!(peer.asks, Asks::HandOver), "given away: {:?}", peer.asks);
+                assert!(link.response.is_empty(), "what was answered is given away");
+                let reason = match ended {
+                    Ended::GivenAway => EndReason::HandedOver,
+                    _ => EndReason::NotHandedOver,
+                };
+                self.tally.ends[reason.index()] += 1;
+            }
+            Ended::Closed(reason) => {
+                self.tally.ends[reason.index()] += 1;
+                let holds = match reason {
+                    EndReason::Left => link.peer_end.is_some(),
+                    EndReason::Stalled => {
+                        let deadline = link.progress_at + limits::WRITE_STALL_DEADLINE;
+                        now >= deadline && link.short_since.is_some()
+                    }
+                    EndReason::Overtaken => self.was_overtaken(peer, scene),
+                    EndReason::HeadDeadline => {
+                        let accepted = link.accepted_at.expect("it was received from");
+                        now >= accepted + limits::HEAD_DEADLINE && !peer.is_head_in(link.received)
+                    }
+                    EndReason::Refused => link.is_finished,
+                    EndReason::Shutdown => self.was_shut_down(link, peer, scene),
+                    EndReason::HandedOver | EndReason::NotHandedOver => false,
+                };
+                assert!(holds, "ended as {}, which it was not: {peer:?}", reason.name());
+            }
+        }
+        if let Some(subscription) = peer.subscription() {
+            self.tally.streams += u64::from(!subscription.is_refused() && subscription.is_begun());
+            self.tally.gaps += u64::from(subscription.has_gap);
+        }
+        self.tally.bytes += link.response.len() as u64;
+    }
+
+    fn was_overtaken(&self, peer: &Peer, scene: &Scene<'_>) -> bool {
+        peer.subscription().is_some_and(|one| one.has_lost(scene.tail, scene.publisher))
+    }
+
+    /// Whoever has time left is owed all that was published before its core was told to end.
+    fn was_shut_down(&self, link: &Link, peer: &Peer, scene: &Scene<'_>) -> bool {
+        let Some((told, head)) = self.draining[link.core] else { return false };
+        if scene.network.now >= told + limits::DRAIN_DEADLINE {
+            return true;
+        }
+        match peer.subscription() {
+            Some(subscription) if subscription.is_begun() && !link.is_finished => {
+                subscription.is_complete(&link.response, head, scene.publisher)
+            }
+            _ => !link.is_finished,
+        }
+    }
+
+    /// Checks what must hold whenever the cores have nothing more to do at the moment: no deadline has
+    /// passed without effect.
+    pub(super) fn check_deadlines(&self, scene: &Scene<'_>) {
+        let now = scene.network.now;
+        for &id in &self.watched {
+            let link = scene.network.link(id);
+            let Some(accepted) = link.accepted_at else { continue };
+            let peer = &scene.peers[id.0];
+            // Where there is room again, a heartbeat that found none is no longer owed.
+            let is_full = link.room() == 0 && !link.is_finished;
+            if let Some(since) = link.short_since.filter(|_| is_full) {
+                let deadline = since + limits::WRITE_STALL_DEADLINE;
+                assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
+            }
+            if !link.is_finished && !peer.is_head_in(link.received) {
+                let deadline = accepted + limits::HEAD_DEADLINE;
+                assert!(now <= deadline, "connection {} sends no head and is not cut", id.0);
+            }
+        }
+    }
+
+    /// Checks what must hold when nothing was amiss for a while: everyone has what is its due.
+    pub(super) fn check_calm(&mut self, scene: &Scene<'_>) {
+        for &id in &self.watched {
+            let link = scene.network.link(id);
+            let peer = &scene.peers[id.0];
+            // Whoever had to wait for a descriptor may have got one just now.
+            if link.accepted_at.is_none_or(|at| at + SETTLED > scene.network.now) {
+                continue;
+            }
+            assert!(link.peer_end.is_none(), "connection {} has left and is not closed", id.0);
+            if link.is_finished || !peer.is_healthy() || !peer.has_asked() {
+                continue;
+            }
+            match &peer.asks {
+                Asks::Subscription(subscription) => {
+                    let head = scene.publisher.head();
+                    let is_complete =
+                        subscription.is_complete(&link.response, head, scene.publisher);
+                    assert!(
+                        is_complete && link.unread() <= HEARTBEAT_CHUNKED.len(),
+                        "connection {} has not had everything below {head}: {subscription:?}, {link:?}",
+                        id.0
+                    );
+                    self.tally.complete += 1;
+                }
+                Asks::HandOver | Asks::Refusal | Asks::Junk => {
+                    panic!("connection {} was not answered: {peer:?}", id.0)
+                }
+                Asks::Nothing => {}
+            }
+        }
+    }
+
+    /// Checks a core's tables against what there is.
+    pub(super) fn check_tables(&self, core: &Core<Sim>, number: usize, scene: &Scene<'_>) {
+        let counters = &core.context.counters;
+        let seen = scene.network.open(number).filter(|(_, link)| link.accepted_at.is_some());
+        let (mut connections, mut subscribers) = (0, 0);
+        for (id, link) in seen {
+            connections += 1;
+            let subscription = scene.peers[id.0].subscription();
+            let subscribes = subscription.is_some_and(|one| one.is_begun()) && !link.is_finished;
+            subscribers += u64::from(subscribes);
+        }
+        assert_eq!(core.connections.len(), connections, "connections in the table and open");
+        let ends: u64 = EndReason::ALL.iter().map(|&reason| counters.ends(reason).get()).sum();
+        assert_eq!(counters.accepted.get(), connections as u64 + ends, "accepted, open and ended");
+        assert_eq!(counters.subscribers.get(), subscribers, "subscribers counted and open");
+        if subscribers == 0 {
+            assert!(core.groups.is_empty(), "a group without a member");
+        }
+        assert!(counters.lagging.get() <= subscribers);
+    }
+}

@@ -1,0 +1,246 @@
+//! What one subscription must get: computed from the list of what was published, byte by byte.
+
+use super::{
+    admission::Admitted,
+    plan::LogPlan,
+    publisher::Publisher,
+    selection::Topics,
+    stream::{Body, HEARTBEAT, Stream, Unit, wrapped},
+};
+use crate::{
+    http::LAST_CHUNK,
+    log::{AutomaticId, Sequence},
+    provider::AfterGap,
+};
+
+/// One subscription, as far as it has got.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    topics: Topics,
+    last_event_id: Option<String>,
+    stream: Stream,
+    place: Place,
+    pub(super) has_gap: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// Its head is not complete, as far as anybody knows.
+    NotBegun,
+    /// It begins with whatever is published from somewhere between these on.
+    Between(Sequence, Sequence),
+    Resumes(Resume),
+    /// It has had everything before.
+    At(Sequence),
+}
+
+/// How a subscription goes on that says what it saw last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Resume {
+    /// What may be meant by the last event's id: the one after that. None where it is nobody's.
+    after: Vec<Sequence>,
+    gap: GapRule,
+    /// What follows a gap.
+    first: Sequence,
+    reasons: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GapRule {
+    /// Nothing is lost.
+    Never,
+    /// The Log may not know whether something is lost.
+    Maybe,
+    Must,
+}
+
+impl Subscription {
+    pub(super) fn new(topics: Topics, last_event_id: Option<String>) -> Self {
+        let stream = Stream::default();
+        Self { topics, last_event_id, stream, place: Place::NotBegun, has_gap: false }
+    }
+
+    /// Its head was complete, at the latest when `latest` was the head of the Log.
+    pub(super) fn admitted(
+        &mut self,
+        admitted: Admitted,
+        latest: Sequence,
+        publisher: &Publisher,
+        log: LogPlan,
+    ) {
+        assert_eq!(self.place, Place::NotBegun, "it asks once");
+        self.place = match &self.last_event_id {
+            None => Place::Between(admitted.head, latest),
+            Some(id) => Place::Resumes(self.resume(id, admitted, publisher, log)),
+        };
+    }
+
+    fn resume(&self, id: &str, at: Admitted, publisher: &Publisher, log: LogPlan) -> Resume {
+        let bound = log.replay_last.map_or(at.tail, |count| at.head.minus(count));
+        let replayable = at.tail.max(bound).min(at.head);
+        let first = match log.after_gap {
+            AfterGap::Everything => replayable,
+            AfterGap::Live => at.head,
+        };
+        let automatic: Option<AutomaticId> = id.parse().ok();
+        let holders = publisher.published.iter().enumerate().filter(|(_, one)| one.id == id);
+        let holders =
+            holders.map(|(nth, _)| Sequence::FIRST.plus(nth)).filter(|&at_id| at_id < at.head);
+        let holders: Vec<Sequence> = holders.collect();
+        let retained: Vec<Sequence> =
+            holders.iter().filter(|&&held| held >= at.tail).map(|held| held.plus(1)).collect();
+        let (after, reasons): (_, &[_]) = match automatic {
+            Some(ours) if ours.epoch == log.epoch => {
+                (vec![Sequence::new(ours.position + 1)], &["evicted"])
+            }
+            // An id that comes again means its first message.
+            _ if holders.first().is_some_and(|&first| first >= at.tail) => {
+                (vec![retained[0]], &["evicted"])
+            }
+            _ if !retained.is_empty() => (retained, &["evicted", "unknown"]),
+            Some(_) => (Vec::new(), &["epoch"]),
+            None => (Vec::new(), &["unknown"]),
+        };
+        let gap = match after[..] {
+            [] => GapRule::Must,
+            // The first with this id is gone: whether a later one is known by it is all the same.
+            _ if reasons.len() > 1 => GapRule::Maybe,
+            [after] if after >= at.head || after >= replayable => GapRule::Never,
+            [after] if publisher.next_of(self.topics, after).is_some_and(|at| at < replayable) => {
+                GapRule::Must
+            }
+            _ => GapRule::Maybe,
+        };
+        Resume { after, gap, first, reasons }
+    }
+
+    /// Looks at all that was sent on its connection.
+    pub(super) fn look(&mut self, sent: &[u8], publisher: &Publisher) {
+        while let Some(unit) = self.stream.next(sent) {
+            match unit {
+                Unit::Event(event) => self.event(event, publisher),
+                Unit::StreamBegins => {
+                    assert_ne!(self.place, Place::NotBegun, "an answer before the request");
+                }
+                Unit::Heartbeat | Unit::Refused | Unit::Ends => {}
+            }
+        }
+        self.check_rest(self.stream.rest(sent), publisher);
+    }
+
+    fn event(&mut self, event: &str, publisher: &Publisher) {
+        let is_gap = event.contains("\nevent: fanfare.gap\n");
+        let place = std::mem::replace(&mut self.place, Place::NotBegun);
+        self.place = match place {
+            Place::Resumes(resume) if is_gap => {
+                assert_ne!(resume.gap, GapRule::Never, "a gap where nothing is lost: {resume:?}");
+                let told = |reason: &&&str| self.gap_event(&resume, reason, publisher) == event;
+                assert!(
+                    resume.reasons.iter().find(told).is_some(),
+                    "{resume:?} is told as {event}"
+                );
+                self.has_gap = true;
+                Place::At(resume.first)
+            }
+            place => Place::At(self.message(event, &place, publisher).plus(1)),
+        };
+    }
+
+    fn gap_event(&self, resume: &Resume, reason: &str, publisher: &Publisher) -> String {
+        let first = resume.first.number();
+        format!(
+            "id: {}\nevent: fanfare.gap\ndata: {{\"requested\":\"{}\",\"first_available\":\"{}\",\
+             \"reason\":\"{reason}\"}}\n\n",
+            publisher.id_at(first - 1),
+            self.last_event_id.as_deref().unwrap_or_default(),
+            publisher.id_at(first),
+        )
+    }
+
+    /// Which message an event is, of those that may come next.
+    fn message(&self, event: &str, place: &Place, publisher: &Publisher) -> Sequence {
+        if let Place::Resumes(resume) = place {
+            assert_ne!(resume.gap, GapRule::Must, "a loss is silent: {resume:?}, then {event}");
+        }
+        let due = self.due(place, publisher);
+        let is_it = |at: &Sequence| publisher.at(*at).is_some_and(|one| one.event == event);
+        due.iter().copied().find(is_it).unwrap_or_else(|| {
+            panic!("of {:?}, {due:?} is due at {place:?}; what came is {event}", self.topics)
+        })
+    }
+
+    /// The messages that may come next.
+    fn due(&self, place: &Place, publisher: &Publisher) -> Vec<Sequence> {
+        let next = |from| publisher.next_of(self.topics, from);
+        match place {
+            Place::NotBegun => Vec::new(),
+            Place::Between(earliest, latest) => {
+                let each = std::iter::successors(next(*earliest), |at| next(at.plus(1)));
+                let in_doubt: Vec<_> = each.take_while(|at| at < latest).collect();
+                in_doubt.into_iter().chain(next(*latest)).collect()
+            }
+            Place::Resumes(resume) => resume.after.iter().filter_map(|&at| next(at)).collect(),
+            Place::At(at) => next(*at).into_iter().collect(),
+        }
+    }
+
+    /// I4: what is behind the last whole event is the beginning of the next.
+    fn check_rest(&self, rest: &[u8], publisher: &Publisher) {
+        let body = self.stream.body();
+        let (Place::At(_), false, Body::Chunked | Body::Bare) =
+            (&self.place, rest.is_empty(), body)
+        else {
+            return;
+        };
+        let due = self.due(&self.place, publisher);
+        let is_due = due.iter().filter_map(|&at| publisher.at(at)).any(|message| {
+            let event = wrapped(&message.event, body);
+            event.starts_with(rest)
+        });
+        let is_heartbeat = wrapped(HEARTBEAT, body).starts_with(rest);
+        let is_end = body == Body::Chunked && LAST_CHUNK.starts_with(rest);
+        let text = String::from_utf8_lossy(rest);
+        assert!(
+            is_due || is_heartbeat || is_end,
+            "{due:?} is due at {:?}; what begins is {text:?}",
+            self.place
+        );
+    }
+
+    /// Whether it was answered with something else than a stream.
+    pub(super) fn is_refused(&self) -> bool {
+        self.stream.body() == Body::Refusal
+    }
+
+    /// Whether its head was complete.
+    pub(super) fn is_begun(&self) -> bool {
+        self.place != Place::NotBegun
+    }
+
+    /// Whether it has all that is owed to it of what was published before `head`.
+    pub(super) fn is_complete(&self, sent: &[u8], head: Sequence, publisher: &Publisher) -> bool {
+        let next = |from| publisher.next_of(self.topics, from).is_some_and(|at| at < head);
+        let is_owed = match &self.place {
+            Place::NotBegun => true,
+            Place::Between(_, latest) => next(*latest),
+            Place::Resumes(resume) => {
+                resume.gap == GapRule::Must || resume.after.iter().all(|&after| next(after))
+            }
+            Place::At(at) => next(*at),
+        };
+        let rest = self.stream.rest(sent);
+        let body = self.stream.body();
+        let is_whole = rest.is_empty() || body == Body::Chunked && LAST_CHUNK.starts_with(rest);
+        is_whole && !is_owed && body != Body::Unknown
+    }
+
+    /// Whether something that it still needs is before `tail`.
+    pub(super) fn has_lost(&self, tail: Sequence, publisher: &Publisher) -> bool {
+        let first = match &self.place {
+            Place::Resumes(resume) if resume.gap != GapRule::Never => Some(resume.first),
+            _ => None,
+        };
+        let first = first.and_then(|first| publisher.next_of(self.topics, first));
+        self.due(&self.place, publisher).into_iter().chain(first).any(|at| at < tail)
+    }
+}
