@@ -28,16 +28,16 @@ pub(super) struct Ring {
     ring: IoUring,
 }
 
-struct Sockets {
-    servers: Vec<TcpStream>,
-    drained: Drained,
+pub(super) struct Sockets {
+    pub(super) servers: Vec<TcpStream>,
+    pub(super) drained: Drained,
     size: usize,
 }
 
 const BATCH: usize = 256;
 
 impl Sockets {
-    fn new(count: usize, size: usize) -> Self {
+    pub(super) fn new(count: usize, size: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
         let address = listener.local_addr().expect("it is bound");
         let mut clients = Vec::new();
@@ -59,7 +59,12 @@ impl Sockets {
     }
 
     /// Runs rounds with `send`, each of which sends the bytes to every socket.
-    fn rounds(&self, rounds: usize, events: usize, mut send: impl FnMut(&[u8])) -> Duration {
+    pub(super) fn rounds(
+        &self,
+        rounds: usize,
+        events: usize,
+        mut send: impl FnMut(&[u8]),
+    ) -> Duration {
         pin(SENDER_CPU);
         let bytes = self.bytes(events);
         let mut cpu = Duration::ZERO;

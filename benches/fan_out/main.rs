@@ -10,6 +10,7 @@
 mod drain;
 mod engine;
 mod floor;
+mod tokio_uring;
 
 use std::time::Duration;
 
@@ -62,10 +63,12 @@ fn main() {
         Box::new(floor::Ring::new(subscribers, size)),
         Box::new(engine::Engine::new(subscribers, size, DriverChoice::Epoll)),
         Box::new(engine::Engine::new(subscribers, size, DriverChoice::Uring)),
+        Box::new(tokio_uring::Joined::new(subscribers, size)),
+        Box::new(tokio_uring::Tasks::new(subscribers, size)),
     ];
     println!("{subscribers} subscribers, {size} B of data, one core sends and another receives");
     println!(
-        "events/send  contender       ns/delivery (min..max)      ratio  deliveries/s of a core"
+        "events/send  contender            ns/delivery (min..max)      ratio  deliveries/s of a core"
     );
     for events in EVENTS_PER_ROUND {
         let rounds = (arguments.rounds / events).max(10);
@@ -89,7 +92,7 @@ fn report(events: usize, contenders: &[Box<dyn Contender>], times: &mut [Vec<f64
     for (contender, times) in contenders.iter().zip(times.iter()) {
         let (low, middle, high) = (times[0], median(times), times[times.len() - 1]);
         println!(
-            "{events:11}  {:14} {middle:8.0} ({low:.0}..{high:.0}) {:>14.2} {:>16.2} M",
+            "{events:11}  {:19} {middle:8.0} ({low:.0}..{high:.0}) {:>14.2} {:>16.2} M",
             contender.name(),
             middle / floor,
             1e3 / middle,
