@@ -75,6 +75,9 @@ pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
 /// Shortest time between two heartbeats.
 pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 
+/// Longest that a core spins before it sleeps, and only where its last sleep was shorter.
+pub const SPIN_MAX: Duration = Duration::from_micros(50);
+
 /// Longest rest between two fan-out passes of a core: what it adds to a frame's latency at most.
 pub const REST_MAX: Duration = Duration::from_millis(4);
 

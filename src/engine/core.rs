@@ -24,6 +24,7 @@ use super::{
     group::{Group, GroupId, Groups},
     heartbeat::Heartbeat,
     rest::Rest,
+    spin::Spin,
     timers::Timers,
 };
 use crate::{
@@ -134,15 +135,32 @@ impl<D: Driver> Core<D> {
 
     /// Runs until it has drained. The one place that reads the clock.
     pub(super) fn run(mut self) -> std::io::Result<()> {
-        while let Some(sleep) = self.work(Instant::now()) {
+        let mut spin = Spin::default();
+        loop {
+            let now = Instant::now();
+            let turn = self.turn(now);
+            let is_idle = matches!(turn, Turn::Idle(_));
+            if is_idle && spin.until_notified(&self.context.reader.signal, Instant::now) {
+                continue;
+            }
+            let Some(sleep) = self.sleep_after(turn, now) else { return Ok(()) };
+            let asleep = Instant::now();
             self.sleep(sleep)?;
+            if is_idle {
+                spin.slept(asleep.elapsed(), self.context.reader.signal.is_notified());
+            }
         }
-        Ok(())
     }
 
     /// A turn, and how long to sleep after it. None: the core has drained.
+    #[cfg(test)]
     pub(super) fn work(&mut self, now: Instant) -> Option<Sleep> {
-        let sleep = match self.turn(now) {
+        let turn = self.turn(now);
+        self.sleep_after(turn, now)
+    }
+
+    fn sleep_after(&self, turn: Turn, now: Instant) -> Option<Sleep> {
+        let sleep = match turn {
             Turn::Done => return None,
             Turn::Busy => Some(Duration::ZERO),
             Turn::Resting(until) => Some(until.saturating_duration_since(now)),

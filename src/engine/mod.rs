@@ -22,6 +22,7 @@ mod rest;
 mod scripted_tests;
 #[cfg(test)]
 mod simulation;
+mod spin;
 mod start;
 #[cfg(test)]
 mod tests;

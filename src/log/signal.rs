@@ -52,6 +52,11 @@ impl Signal {
         true
     }
 
+    /// Whether there is a notification to take.
+    pub fn is_notified(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == NOTIFIED
+    }
+
     /// Reader: announces that it is about to sleep. False: a notification came first, don't sleep.
     #[must_use]
     pub fn park(&self) -> bool {
