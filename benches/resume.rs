@@ -12,6 +12,7 @@ mod drain;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    path::PathBuf,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -42,6 +43,9 @@ struct Arguments {
     /// epoll instead of io_uring.
     #[arg(long)]
     epoll: bool,
+    /// Where to write the rows as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -82,12 +86,15 @@ fn main() {
         arguments.live,
         server.driver(),
     );
+    let (mut times, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..arguments.repeats {
         thread::sleep(QUIET);
         let before = live.take();
         let time = resume_all(address, &last_seen, arguments.clients, each);
         let meanwhile = live.take();
         let events = (arguments.clients * arguments.behind) as f64;
+        times.push(time.as_secs_f64());
+        ratios.push(percentile(&meanwhile, 0.99) / percentile(&before, 0.99));
         println!(
             "caught up in {:.2} s, {:.1} M events/s; live p99 {:.1} ms before, {:.1} ms meanwhile \
              (p50 {:.1} and {:.1}, most {:.1} and {:.1})",
@@ -101,6 +108,18 @@ fn main() {
             percentile(&meanwhile, 1.0),
         );
     }
+    if let Some(path) = arguments.json {
+        let rows = [row("caught up", times, "s"), row("ratio of the live p99", ratios, "")];
+        let document = serde_json::json!({ "mode": "resume", "rows": rows });
+        std::fs::write(path, document.to_string()).expect("the file can be written");
+    }
+}
+
+/// The median with its spread, as the other benchmarks write it.
+fn row(name: &str, mut values: Vec<f64>, unit: &str) -> serde_json::Value {
+    values.sort_by(f64::total_cmp);
+    let (value, spread) = (values[values.len() / 2], [values[0], values[values.len() - 1]]);
+    serde_json::json!({ "name": name, "value": value, "unit": unit, "spread": spread })
 }
 
 /// Fills the Log, and gives the id of the event after which there are `behind` more of its topic.
