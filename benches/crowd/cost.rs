@@ -1,0 +1,191 @@
+//! The CPU time of a delivery as the crowd grows, beside a plain loop over `send(2)` where its
+//! descriptors suffice.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use super::{
+    floor::Floor,
+    members::{Behaviour, Members},
+    proc,
+    report::Report,
+    server::{Server, Setup},
+    wire::{COMMON, Faults, Topics},
+};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// Connections, each number in turn; the first is what others are compared with.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000])]
+    connections: Vec<usize>,
+    /// Events of a send.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10])]
+    events: Vec<usize>,
+    /// CPUs for the cores, each number in turn. Where connections need more threads than that, these
+    /// share the CPUs; with all of the CPUs the subscribers run anywhere.
+    #[arg(long, value_delimiter = ',', default_values_t = [1])]
+    cores: Vec<usize>,
+    /// Sends of a repeat.
+    #[arg(long, default_value_t = 200_000)]
+    sends: usize,
+    /// Repeats, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+}
+
+/// A core rests between passes and its CPU goes cold, so everybody's does after each round.
+const PAUSE: Duration = Duration::from_millis(5);
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Descriptors for everything that is not the floor's socket.
+const RESERVED: usize = 1_000;
+
+/// A server or a floor with its subscribers.
+struct Contender<S> {
+    sender: S,
+    members: Members,
+    /// Events that everybody should have by now.
+    events: u64,
+    heard: u64,
+    faults: Faults,
+}
+
+/// What the runs of one size have found.
+#[derive(Default)]
+struct Found {
+    nanoseconds: Vec<f64>,
+    rate: Vec<f64>,
+    floor: Vec<f64>,
+}
+
+pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
+    for &cpus in &options.cores {
+        let setup = Setup { cpus, ..setup };
+        let mut bases = vec![None; options.events.len()];
+        for &connections in &options.connections {
+            let found = measure(options, setup, connections, report);
+            for ((found, events), base) in found.into_iter().zip(&options.events).zip(&mut bases) {
+                let name = format!("{cpus} CPU, {connections} connections, {events} events/send");
+                tell(&name, found, base, report);
+            }
+        }
+    }
+}
+
+fn tell(name: &str, found: Found, base: &mut Option<f64>, report: &mut Report) {
+    let cost = report.median(format!("{name}: CPU"), found.nanoseconds, "ns/delivery");
+    report.median(format!("{name}: rate"), found.rate, "deliveries/s");
+    if !found.floor.is_empty() {
+        let floor = report.median(format!("{name}: send(2) loop"), found.floor, "ns/delivery");
+        report.row(format!("{name}: ratio to that loop"), cost / floor, "");
+    }
+    match *base {
+        None => *base = Some(cost),
+        Some(base) => {
+            let name = format!("{name}: ratio to the first");
+            report.aimed(name, cost / base, "", "<= 1.6");
+        }
+    }
+}
+
+/// Measures one size: the numbers of events in turn, and server and floor in turns.
+fn measure(options: &Options, setup: Setup, connections: usize, report: &mut Report) -> Vec<Found> {
+    let mut server = engine(setup, connections, report);
+    println!("  {connections} connections: {}", server.sender.name());
+    let descriptors = proc::raise_descriptor_limit();
+    let has_floor = setup.cpus == 1 && connections + RESERVED <= descriptors;
+    let mut floor = has_floor.then(|| plain(setup, connections, report));
+    let each = |&events: &usize| {
+        let mut found = Found::default();
+        let rounds = (options.sends / connections).max(2);
+        let deliveries = (rounds * events * connections) as f64;
+        for _ in 0..options.repeats {
+            let (cpu, wall) = server.run(rounds, events);
+            found.nanoseconds.push(cpu.as_nanos() as f64 / deliveries);
+            found.rate.push(deliveries / wall.as_secs_f64());
+            if let Some(floor) = &mut floor {
+                found.floor.push(floor.run(rounds, events).as_nanos() as f64 / deliveries);
+            }
+        }
+        found
+    };
+    let found = options.events.iter().map(each).collect();
+    server.audit("the engine", report);
+    if let Some(floor) = floor {
+        floor.audit("the floor", report);
+    }
+    found
+}
+
+fn engine(setup: Setup, connections: usize, report: &mut Report) -> Contender<Server> {
+    let sender = Server::start(setup, connections);
+    let mut members = Members::start(connections, setup.members());
+    members.connect(sender.address(), Behaviour::audited(Topics::Common), report);
+    Contender::new(sender, members)
+}
+
+fn plain(setup: Setup, connections: usize, report: &mut Report) -> Contender<Floor> {
+    let mut sender = Floor::new(setup.size);
+    let mut members = Members::start(connections, setup.members());
+    let address = sender.address();
+    members.begin(&[address], Behaviour::audited(Topics::Common));
+    sender.accept(connections);
+    let failed = members.join().failed;
+    report.check(failed == 0, || format!("{failed} connections to the floor failed"));
+    Contender::new(sender, members)
+}
+
+impl<S> Contender<S> {
+    fn new(sender: S, members: Members) -> Self {
+        Self { sender, members, events: 0, heard: 0, faults: Faults::default() }
+    }
+
+    /// Waits until everybody has so many events more.
+    fn wait(&mut self, events: usize) {
+        self.events += events as u64;
+        let all = self.events;
+        let heard = self.members.wait_for(|share| share.len() as u64 * all, PATIENCE);
+        self.heard = heard.deliveries;
+        self.faults.add(heard.faults);
+    }
+
+    fn audit(&self, who: &str, report: &mut Report) {
+        let all = self.members.shares().map(|share| share.len() as u64).sum::<u64>() * self.events;
+        let (heard, faults) = (self.heard, self.faults);
+        report.check(heard == all, || format!("{who}: {heard} deliveries, not {all}"));
+        report.check(faults == Faults::default(), || format!("{who}: {faults:?}"));
+    }
+}
+
+impl Contender<Server> {
+    /// Gives the CPU time of the cores, and the time without the pauses.
+    fn run(&mut self, rounds: usize, events: usize) -> (Duration, Duration) {
+        let (cpu, mut wall) = (self.sender.cpu(), Duration::ZERO);
+        for _ in 0..rounds {
+            let start = Instant::now();
+            self.sender.publish_many(COMMON, events);
+            self.wait(events);
+            wall += start.elapsed();
+            thread::sleep(PAUSE);
+        }
+        (self.sender.cpu() - cpu, wall)
+    }
+}
+
+impl Contender<Floor> {
+    /// Gives the CPU time of sending.
+    fn run(&mut self, rounds: usize, events: usize) -> Duration {
+        let mut cpu = Duration::ZERO;
+        for _ in 0..rounds {
+            cpu += self.sender.round(COMMON, events);
+            self.wait(events);
+            thread::sleep(PAUSE);
+        }
+        cpu
+    }
+}
