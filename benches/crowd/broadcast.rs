@@ -34,6 +34,7 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     report.row("all connected and subscribed after", joined.took.as_secs_f64(), "s");
     report.row("user memory of each", (proc::pss() - before) / connections as f64, "B");
 
+    server.settle();
     let mut times = Vec::new();
     let cpu = server.cpu();
     for nth in 1..=options.broadcasts {

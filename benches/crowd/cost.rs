@@ -1,5 +1,4 @@
-//! The CPU time of a delivery as the crowd grows, beside a plain loop over `send(2)` where its
-//! descriptors suffice.
+//! The CPU time of a delivery as the crowd grows, beside a plain loop over `send(2)`.
 
 use std::{
     thread,
@@ -9,12 +8,10 @@ use std::{
 use clap::Args;
 
 use super::{
-    floor::Floor,
-    members::{Behaviour, Members},
-    proc,
+    members::{Behaviour, Members, Place},
     report::Report,
     server::{Server, Setup},
-    wire::{COMMON, Faults, Topics},
+    wire::{COMMON, Faults, Round, Topics},
 };
 
 #[derive(Args)]
@@ -42,9 +39,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Descriptors for everything that is not the floor's socket.
-const RESERVED: usize = 1_000;
-
 /// A server or a floor with its subscribers.
 struct Contender<S> {
     sender: S,
@@ -53,6 +47,12 @@ struct Contender<S> {
     events: u64,
     heard: u64,
     faults: Faults,
+}
+
+/// Processes that send without anything around it.
+struct Floor {
+    holders: Members,
+    size: usize,
 }
 
 /// What the runs of one size have found.
@@ -96,10 +96,9 @@ fn tell(name: &str, found: Found, base: &mut Option<f64>, report: &mut Report) {
 /// Measures one size: the numbers of events in turn, and server and floor in turns.
 fn measure(options: &Options, setup: Setup, connections: usize, report: &mut Report) -> Vec<Found> {
     let mut server = engine(setup, connections, report);
+    server.sender.settle();
     println!("  {connections} connections: {}", server.sender.name());
-    let descriptors = proc::raise_descriptor_limit();
-    let has_floor = setup.cpus == 1 && connections + RESERVED <= descriptors;
-    let mut floor = has_floor.then(|| plain(setup, connections, report));
+    let mut floor = (setup.cpus == 1).then(|| plain(setup, connections, report));
     let each = |&events: &usize| {
         let mut found = Found::default();
         let rounds = (options.sends / connections).max(2);
@@ -130,14 +129,13 @@ fn engine(setup: Setup, connections: usize, report: &mut Report) -> Contender<Se
 }
 
 fn plain(setup: Setup, connections: usize, report: &mut Report) -> Contender<Floor> {
-    let mut sender = Floor::new(setup.size);
+    let mut holders = Members::start(connections, Place::of_cores());
+    let servers = holders.hold();
     let mut members = Members::start(connections, setup.members());
-    let address = sender.address();
-    members.begin(&[address], Behaviour::audited(Topics::Common));
-    sender.accept(connections);
+    members.begin(&servers, Behaviour::audited(Topics::Common));
     let failed = members.join().failed;
     report.check(failed == 0, || format!("{failed} connections to the floor failed"));
-    Contender::new(sender, members)
+    Contender::new(Floor { holders, size: setup.size }, members)
 }
 
 impl<S> Contender<S> {
@@ -182,7 +180,8 @@ impl Contender<Floor> {
     fn run(&mut self, rounds: usize, events: usize) -> Duration {
         let mut cpu = Duration::ZERO;
         for _ in 0..rounds {
-            cpu += self.sender.round(COMMON, events);
+            let counters = self.events..self.events + events as u64;
+            cpu += self.sender.holders.send(&Round { counters, size: self.sender.size });
             self.wait(events);
             thread::sleep(PAUSE);
         }

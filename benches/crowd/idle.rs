@@ -21,14 +21,11 @@ pub(super) struct Options {
     seconds: u64,
 }
 
-/// The deadlines of the heads have passed by then.
-const SETTLE: Duration = Duration::from_secs(12);
-
 pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     let server = Server::start(setup, options.connections);
     let mut members = Members::start(options.connections, setup.members());
     members.connect(server.address(), Behaviour::audited(Topics::Common), report);
-    thread::sleep(SETTLE);
+    server.settle();
     println!("  {} connections, {}", options.connections, server.name());
     let sends = || server.total(|core| core.sends.get());
     let parks = || server.total(|core| core.parks.get());

@@ -130,7 +130,7 @@ fn main() -> ExitCode {
     proc::refuse_huge_pages();
     // Publishing and waiting are measured too; the cores and the children choose their own place.
     proc::pin(Some(proc::MEMBERS_CPU));
-    proc::set_priority(proc::FIRST);
+    proc::set_priority(proc::first());
     let driver = match arguments.driver {
         Driver::Uring => DriverChoice::Uring,
         Driver::Epoll => DriverChoice::Epoll,

@@ -2,8 +2,8 @@
 //! it is told, line by line.
 
 use std::{
-    io::{BufRead, Read, Write},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    io::{BufRead, Write},
+    net::{Ipv4Addr, SocketAddrV4, TcpStream},
     os::fd::OwnedFd,
     process::ExitCode,
     time::Duration,
@@ -20,6 +20,7 @@ use rustix::{
 use serde::Serialize;
 
 use super::{
+    floor::Floor,
     members::Place,
     proc,
     stream::{Books, State, Stream},
@@ -50,6 +51,8 @@ struct Member {
     books: Books,
     buffer: Vec<u8>,
     slow_at: u64,
+    /// Where it accepts instead.
+    floor: Option<Floor>,
 }
 
 /// Connections on their way in.
@@ -88,6 +91,7 @@ impl Member {
             books: Books::new(),
             buffer: vec![0; 256 * 1024],
             slow_at: 0,
+            floor: None,
         }
     }
 
@@ -148,7 +152,10 @@ impl Member {
                 self.streams = Vec::new();
                 say(&());
             }
-            Command::Hold => say(&hold()),
+            Command::Hold => say(&self.floor.insert(Floor::start()).address()),
+            Command::Send(round) => {
+                say(&self.floor.as_ref().expect("it holds what it sends to").send(&round));
+            }
         }
     }
 
@@ -357,22 +364,4 @@ fn request(plan: &Plan, nth: usize) -> Vec<u8> {
     let topics = plan.topics.of(plan.connections.start + nth);
     let topics: Vec<String> = topics.iter().map(|topic| format!("topic={topic}")).collect();
     format!("GET /events?{} HTTP/1.1\r\nHost: crowd\r\n\r\n", topics.join("&")).into_bytes()
-}
-
-/// Accepts and keeps what it accepts, for as long as the process lives.
-fn hold() -> SocketAddr {
-    let listener = super::floor::listen();
-    let address = listener.local_addr().expect("it is bound");
-    std::thread::spawn(move || keep_all(&listener));
-    address
-}
-
-fn keep_all(listener: &TcpListener) {
-    let mut kept = Vec::new();
-    let mut request = [0; 1024];
-    while let Ok((mut socket, _)) = listener.accept() {
-        // Unread it would be memory too. One that is gone already is kept as well.
-        let _ = socket.read(&mut request).and_then(|_| socket.write_all(super::floor::HEAD));
-        kept.push(socket);
-    }
 }

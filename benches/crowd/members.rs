@@ -17,7 +17,7 @@ use super::{
     member::CONNECTIONS_PER_SOURCE,
     proc,
     report::Report,
-    wire::{self, Command, Connected, Faults, Pace, Plan, Reads, Tally, Topics},
+    wire::{self, Command, Connected, Faults, Pace, Plan, Reads, Round, Tally, Topics},
 };
 
 /// Sockets of one process: descriptors are limited to 20,000 where this was written.
@@ -85,12 +85,17 @@ impl Behaviour {
 impl Place {
     /// Beside the cores' CPU, where they leave one.
     pub(super) fn beside(cpus: usize) -> Self {
-        Self { cpu: (cpus == 1).then_some(proc::MEMBERS_CPU), priority: 0 }
+        Self { cpu: (cpus == 1).then_some(proc::MEMBERS_CPU), priority: proc::ordinary() }
     }
 
     /// There too, and before the others.
     pub(super) fn first(self) -> Self {
-        Self { priority: proc::FIRST, ..self }
+        Self { priority: proc::first(), ..self }
+    }
+
+    /// Where the cores are.
+    pub(super) fn of_cores() -> Self {
+        Self { cpu: Some(proc::SERVER_CPU), priority: proc::ordinary() }
     }
 }
 
@@ -186,6 +191,16 @@ impl Members {
     pub(super) fn hold(&mut self) -> Vec<SocketAddr> {
         self.0.iter_mut().for_each(|member| member.tell(&Command::Hold));
         self.0.iter_mut().map(Member::hear).collect()
+    }
+
+    /// Lets them send to everybody they hold, one process after the other, and says what CPU time
+    /// that took in all.
+    pub(super) fn send(&mut self, round: &Round) -> Duration {
+        let send = |member: &mut Member| {
+            member.tell(&Command::Send(round.clone()));
+            member.hear::<Duration>()
+        };
+        self.0.iter_mut().map(send).sum()
     }
 }
 

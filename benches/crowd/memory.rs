@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use clap::Args;
+use fanfare::DriverChoice;
 
 use super::{
     members::{Behaviour, Members, Place},
@@ -34,7 +35,7 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// What sockets, their files and their registrations are made of; other caches grow by what the rest
 /// of the machine does.
-const CACHES: [&str; 14] = [
+const CACHES: [&str; 12] = [
     "TCP",
     "sock_inode_cache",
     "dentry",
@@ -42,8 +43,6 @@ const CACHES: [&str; 14] = [
     "lsm_file_cache",
     "lsm_inode_cache",
     "io_kiocb",
-    MEMBERS_ALONE[0],
-    MEMBERS_ALONE[1],
     "skbuff_small_head",
     "kmalloc-32",
     "kmalloc-64",
@@ -51,9 +50,9 @@ const CACHES: [&str; 14] = [
     "kmalloc-192",
 ];
 
-/// What the members alone have in a pair: the ports that they connect from, which share a cache with
-/// registrations with epoll. The server may have those too.
-const MEMBERS_ALONE: [&str; 2] = ["eventpoll_epi", "eventpoll_pwq"];
+/// What a registration with epoll is made of. Ports share a cache with them, so members grow these too,
+/// but over io_uring the server does not.
+const REGISTRATIONS: [&str; 2] = ["eventpoll_epi", "eventpoll_pwq"];
 
 const IDLE: Behaviour = Behaviour {
     topics: Topics::Common,
@@ -107,10 +106,14 @@ fn subscribers(
     };
     let grown = per_connection(&before.1, connections);
     let (mut kernel, mut plain) = (0.0, 0.0);
-    for cache in CACHES {
-        let of = |caches: &Caches| caches.get(cache).copied().unwrap_or(0.0);
+    let registrations = match setup.driver {
+        DriverChoice::Epoll => &REGISTRATIONS[..],
+        DriverChoice::Auto | DriverChoice::Uring => &[],
+    };
+    for cache in CACHES.iter().chain(registrations) {
+        let of = |caches: &Caches| caches.get(*cache).copied().unwrap_or(0.0);
         let (both, pair) = (of(&grown), of(&pairs));
-        let others = if MEMBERS_ALONE.contains(&cache) { pair } else { pair / 2.0 };
+        let others = if registrations.contains(cache) { pair } else { pair / 2.0 };
         kernel += both - others;
         plain += pair - others;
         println!(

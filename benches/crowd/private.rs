@@ -43,9 +43,21 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
         members.connect(server.address(), Behaviour::audited(Topics::OwnAndCommon), report);
     report.row("all connected and subscribed after", joined.took.as_secs_f64(), "s");
     report.row("user memory of each", (proc::pss() - before) / connections as f64, "B");
+    settle(&server, report);
     publish_privately(options, &mut server, &mut members, report);
     publish_to_all(options, &mut server, &mut members, report);
     leave(&server, &mut members, report);
+}
+
+/// Tells what the deadlines of the heads take, which have all been kept.
+fn settle(server: &Server, report: &mut Report) {
+    let parks = |server: &Server| server.total(|core| core.parks.get());
+    let (subscribers, cpu, before) = (server.subscribers() as f64, server.cpu(), parks(server));
+    server.settle();
+    let cpu = (server.cpu() - cpu).as_nanos() as f64 / 1e3 / subscribers;
+    report.row("until nothing is due: CPU time of each", cpu, "us");
+    let woken = (parks(server) - before) as f64 / subscribers;
+    report.row("until nothing is due: times a core slept, for each", woken, "");
 }
 
 fn publish_privately(
@@ -103,7 +115,7 @@ fn leave(server: &Server, members: &mut Members, report: &mut Report) {
     let left = server.subscribers();
     let gone = thread::scope(|scope| {
         let gone = scope.spawn(|| {
-            proc::set_priority(proc::FIRST);
+            proc::set_priority(proc::first());
             server.wait_for_leaving(0, PATIENCE).then(|| began.elapsed())
         });
         members.leave();

@@ -20,6 +20,7 @@ use fanfare::{
 use super::{
     members::{CONNECTIONS_PER_PROCESS, Place},
     proc,
+    report::Report,
     wire::{self, Topic},
 };
 
@@ -41,6 +42,14 @@ pub(super) struct Server {
     setup: Setup,
     counters: HashMap<Topic, u64>,
     cores: Vec<PathBuf>,
+}
+
+/// What the cores do with their time, from when it begins.
+#[derive(Debug)]
+pub(super) struct Watch {
+    cores: Vec<PathBuf>,
+    began: Instant,
+    times: (Duration, Duration),
 }
 
 /// `GET /events?topic=…` subscribes, and nothing else is asked.
@@ -91,7 +100,7 @@ impl Server {
         };
         // The cores run where the thread may that starts them.
         let start = || {
-            proc::set_priority(0);
+            proc::set_priority(proc::ordinary());
             proc::pin((setup.cpus == 1).then_some(proc::SERVER_CPU));
             Engine::start(options, &provider).expect("the engine starts")
         };
@@ -152,14 +161,19 @@ impl Server {
         self.counters.get(&topic).copied().unwrap_or(0)
     }
 
-    /// CPU time of each core so far.
-    pub(super) fn cpu_by_core(&self) -> Vec<Duration> {
-        self.cores.iter().map(|core| proc::cpu_time(core)).collect()
+    /// Waits until no deadline of a head wakes a core any more: each connection has one.
+    pub(super) fn settle(&self) {
+        std::thread::sleep(limits::HEAD_DEADLINE + Duration::from_secs(2));
     }
 
     /// CPU time of all cores so far.
     pub(super) fn cpu(&self) -> Duration {
-        self.cpu_by_core().iter().sum()
+        times(&self.cores).0
+    }
+
+    /// Begins to watch what the cores do with their time.
+    pub(super) fn watch(&self) -> Watch {
+        Watch { cores: self.cores.clone(), began: Instant::now(), times: times(&self.cores) }
     }
 
     /// A counter of each core.
@@ -195,4 +209,25 @@ impl Server {
         }
         true
     }
+}
+
+impl Watch {
+    /// Tells how much of a CPU the cores had, and how much more they would have taken: others, or each
+    /// other, had it. Where that is not little, a latency is one of a busy machine.
+    pub(super) fn end(self, when: &str, report: &mut Report) {
+        let (cpu, waited) = times(&self.cores);
+        let wall = self.began.elapsed().as_secs_f64();
+        let share = |time: Duration| time.as_secs_f64() / wall;
+        report.row(format!("{when}: CPU of the cores"), share(cpu - self.times.0), "of a CPU");
+        let waited = share(waited - self.times.1);
+        report.row(format!("{when}: cores waited for a CPU"), waited, "of the time");
+    }
+}
+
+/// CPU time of the threads, and the time that they waited for a CPU.
+fn times(threads: &[PathBuf]) -> (Duration, Duration) {
+    let times = threads.iter().map(|thread| proc::cpu_time(thread));
+    times.fold((Duration::ZERO, Duration::ZERO), |(cpu, waited), time| {
+        (cpu + time.0, waited + time.1)
+    })
 }

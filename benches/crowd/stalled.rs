@@ -111,14 +111,13 @@ impl Healthy {
 
     /// Publishes for a while, and tells how late it came. Gives the p99.
     fn listen(&mut self, when: &str, during: Duration, report: &mut Report) -> f64 {
-        let cpu = self.server.cpu();
+        let watch = self.server.watch();
         self.server.publish_steadily(&[COMMON], self.messages, during);
-        let busy = (self.server.cpu() - cpu).as_secs_f64() / during.as_secs_f64();
+        watch.end(when, report);
         let published = self.server.published(COMMON);
         let heard = self.members.wait_for(|share| share.len() as u64 * published, PATIENCE);
         let members: u64 = self.members.shares().map(|share| share.len() as u64).sum();
         heard.audit(when, members * published, report);
-        report.row(format!("{when}: busy share of the core"), busy, "");
         report.latency(when, &heard.latency)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
-    members::{Behaviour, Heard, Members},
+    members::{Behaviour, Members},
     report::Report,
     server::{Server, Setup},
     wire::{COMMON, Pace, Reads, Topics},
@@ -37,17 +37,16 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     let mut others = Members::one(coming, place);
     healthy.connect(server.address(), Behaviour::audited(Topics::Common), report);
     let during = Duration::from_secs(options.seconds);
-    let mut listen = |server: &mut Server, report: &mut Report| -> Heard {
+    let mut listen = |when: &str, server: &mut Server, report: &mut Report| -> f64 {
+        let watch = server.watch();
         server.publish_steadily(&[COMMON], options.messages, during);
         let published = server.published(COMMON);
         let heard = healthy.wait_for(|share| share.len() as u64 * published, PATIENCE);
-        heard.audit("the healthy", options.healthy as u64 * published, report);
-        heard
+        watch.end(when, report);
+        heard.audit(when, options.healthy as u64 * published, report);
+        report.latency(when, &heard.latency)
     };
-    let before = listen(&mut server, report);
-    let before = report.latency("before", &before.latency);
-
-    let cpu = server.cpu();
+    let before = listen("before", &mut server, report);
     let behaviour = Behaviour {
         topics: Topics::Common,
         reads: Reads::Leaves,
@@ -55,12 +54,9 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
         receive_buffer: None,
     };
     others.begin(&[server.address()], behaviour);
-    let meanwhile = listen(&mut server, report);
-    let busy = (server.cpu() - cpu).as_secs_f64() / during.as_secs_f64();
-    let meanwhile = report.latency("meanwhile", &meanwhile.latency);
+    let meanwhile = listen("meanwhile", &mut server, report);
     let joined = others.join();
     report.row("ratio of the p99", meanwhile / before, "");
-    report.row("busy share of the core meanwhile", busy, "");
     let rate = (coming as u64 - joined.failed) as f64 / joined.took.as_secs_f64();
     report.row("came and left per second", rate, "/s");
     report.latency("from when one was due until it had its head", &joined.first_byte);

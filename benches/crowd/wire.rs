@@ -14,8 +14,18 @@ pub(super) enum Command {
     Await { deliveries: u64, within: Duration },
     /// Closes every connection, in order or by a reset. Answer: nothing but an empty line.
     Leave,
-    /// Accepts whoever comes and sends them a head, with nothing behind it. Answer: the address.
+    /// Accepts whoever comes and answers with a head, with nothing behind it. Answer: the address.
     Hold,
+    /// Sends to everybody that it holds. Answer: the CPU time of sending.
+    Send(Round),
+}
+
+/// Events of the common topic that a floor sends in one piece.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Round {
+    pub(super) counters: Range<u64>,
+    /// Bytes of an event's data.
+    pub(super) size: usize,
 }
 
 /// Which connections a member opens, and how.
