@@ -55,6 +55,13 @@ struct Floor {
     size: usize,
 }
 
+/// The figures of the first size.
+#[derive(Clone, Default)]
+struct Base {
+    cost: Option<f64>,
+    floor: Option<f64>,
+}
+
 /// What the runs of one size have found.
 #[derive(Default)]
 struct Found {
@@ -66,7 +73,7 @@ struct Found {
 pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     for &cpus in &options.cores {
         let setup = Setup { cpus, ..setup };
-        let mut bases = vec![None; options.events.len()];
+        let mut bases = vec![Base::default(); options.events.len()];
         for &connections in &options.connections {
             let found = measure(options, setup, connections, report);
             for ((found, events), base) in found.into_iter().zip(&options.events).zip(&mut bases) {
@@ -77,20 +84,17 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     }
 }
 
-fn tell(name: &str, found: Found, base: &mut Option<f64>, report: &mut Report) {
+fn tell(name: &str, found: Found, base: &mut Base, report: &mut Report) {
     let cost = report.median(format!("{name}: CPU"), found.nanoseconds, "ns/delivery");
     report.median(format!("{name}: rate"), found.rate, "deliveries/s");
     if !found.floor.is_empty() {
         let floor = report.median(format!("{name}: send(2) loop"), found.floor, "ns/delivery");
         report.row(format!("{name}: ratio to that loop"), cost / floor, "");
+        let first = *base.floor.get_or_insert(floor);
+        report.row(format!("{name}: that loop's ratio to its first"), floor / first, "");
     }
-    match *base {
-        None => *base = Some(cost),
-        Some(base) => {
-            let name = format!("{name}: ratio to the first");
-            report.aimed(name, cost / base, "", "<= 1.6");
-        }
-    }
+    let first = *base.cost.get_or_insert(cost);
+    report.aimed(format!("{name}: ratio to the first"), cost / first, "", "<= 1.6");
 }
 
 /// Measures one size: the numbers of events in turn, and server and floor in turns.

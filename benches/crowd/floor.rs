@@ -1,6 +1,6 @@
 //! The floor: a process that accepts connections, and sends to one after the other by `send(2)`.
 //!
-//! It is as many processes as its descriptors ask for, which take turns on the CPU that the cores have.
+//! It is as many processes as its descriptors ask for, which share the CPU that the cores have.
 
 use std::{
     io::{Read, Write},

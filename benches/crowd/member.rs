@@ -348,7 +348,7 @@ fn open_socket(plan: &Plan, nth: usize) -> rustix::io::Result<OwnedFd> {
         sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
     }
     bind(&socket, &SocketAddrV4::new(source(plan.source, nth), 0))?;
-    match connect(&socket, &plan.server) {
+    match connect(&socket, &plan.servers[nth % plan.servers.len()]) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),
     }

@@ -117,12 +117,13 @@ impl Members {
         self.0.iter().map(|member| member.connections.clone())
     }
 
-    /// Tells them to connect, each process to the next of the servers.
+    /// Tells them to connect, each connection of a process to the next of the servers.
     pub(super) fn begin(&mut self, servers: &[SocketAddr], behaviour: Behaviour) {
         let Behaviour { topics, reads, pace, receive_buffer } = behaviour;
-        for (member, &server) in self.0.iter_mut().zip(servers.iter().cycle()) {
+        for member in &mut self.0 {
+            let servers = servers.to_vec();
             let (connections, source) = (member.connections.clone(), member.source);
-            let plan = Plan { server, connections, source, topics, reads, pace, receive_buffer };
+            let plan = Plan { servers, connections, source, topics, reads, pace, receive_buffer };
             member.tell(&Command::Connect(plan));
         }
     }
@@ -193,14 +194,11 @@ impl Members {
         self.0.iter_mut().map(Member::hear).collect()
     }
 
-    /// Lets them send to everybody they hold, one process after the other, and says what CPU time
-    /// that took in all.
+    /// Lets them send to everybody they hold, all at once as cores do, and says what CPU time that
+    /// took in all.
     pub(super) fn send(&mut self, round: &Round) -> Duration {
-        let send = |member: &mut Member| {
-            member.tell(&Command::Send(round.clone()));
-            member.hear::<Duration>()
-        };
-        self.0.iter_mut().map(send).sum()
+        self.0.iter_mut().for_each(|member| member.tell(&Command::Send(round.clone())));
+        self.0.iter_mut().map(Member::hear::<Duration>).sum()
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) struct Round {
 /// Which connections a member opens, and how.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
-    pub(super) server: SocketAddr,
+    /// Connected to in turn, as the kernel spreads connections over cores.
+    pub(super) servers: Vec<SocketAddr>,
     /// Which of the crowd it is.
     pub(super) connections: Range<usize>,
     /// Number of the first address to connect from.
