@@ -17,6 +17,7 @@ mod memory;
 mod private;
 mod proc;
 mod report;
+mod saturated;
 mod server;
 mod stalled;
 mod storm;
@@ -72,6 +73,8 @@ enum Mode {
     Cost(cost::Options),
     /// A topic for each connection, and one for all.
     Private(private::Options),
+    /// One topic, published flat out.
+    Saturated(saturated::Options),
     /// Ten topics that are busy, a thousand subscribers each.
     Hot(hot::Options),
     /// Healthy subscribers beside ones that don't read.
@@ -91,6 +94,7 @@ impl Mode {
             Self::Broadcast(_) => "broadcast",
             Self::Cost(_) => "cost",
             Self::Private(_) => "private",
+            Self::Saturated(_) => "saturated",
             Self::Hot(_) => "hot",
             Self::Stalled(_) => "stalled",
             Self::Storm(_) => "storm",
@@ -105,6 +109,7 @@ impl Mode {
             Self::Broadcast(options) => broadcast::run(options, setup, report),
             Self::Cost(options) => cost::run(options, setup, report),
             Self::Private(options) => private::run(options, setup, report),
+            Self::Saturated(options) => saturated::run(options, setup, report),
             Self::Hot(options) => hot::run(options, setup, report),
             Self::Stalled(options) => stalled::run(options, setup, report),
             Self::Storm(options) => storm::run(options, setup, report),

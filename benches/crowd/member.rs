@@ -228,8 +228,12 @@ impl Member {
             return;
         }
         let is_new = matches!(stream.state, State::Asking(_));
-        match recv(&stream.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+        let discards = self.plan.as_ref().is_some_and(|plan| plan.reads == Reads::Discards);
+        // TCP drops what is read so, without a copy.
+        let unseen = if discards && !is_new { RecvFlags::TRUNC } else { RecvFlags::empty() };
+        match recv(&stream.socket, &mut self.buffer[..], RecvFlags::DONTWAIT | unseen) {
             Ok((_, 0)) => self.close(nth),
+            Ok(_) if !unseen.is_empty() => {}
             Ok((_, count)) => {
                 stream.take(&self.buffer[..count], now(), &mut self.books);
                 match stream.state {
@@ -248,7 +252,7 @@ impl Member {
         self.opening.as_mut().expect("none is new later").under_way -= 1;
         let stream = self.streams[nth].as_ref().expect("it was read");
         match self.plan.as_ref().expect("it is connected by a plan").reads {
-            Reads::FromFirst | Reads::FromHere => {}
+            Reads::FromFirst | Reads::FromHere | Reads::Discards => {}
             Reads::Leaves => self.streams[nth] = None,
             Reads::Never | Reads::Drips | Reads::StopsAndGoes => {
                 epoll::delete(&self.epoll, &stream.socket).expect("it was added");

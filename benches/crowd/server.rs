@@ -95,6 +95,7 @@ impl Server {
             cores: NonZeroUsize::new(setup.cores(connections)),
             driver: setup.driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
+            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             admission: Arc::new(Everybody),
             hand_over,
         };
@@ -154,6 +155,20 @@ impl Server {
             self.publish(topic);
         }
         std::thread::sleep((began + during).saturating_duration_since(Instant::now()));
+    }
+
+    /// Publishes batches of one message as fast as the cores go along, for a while.
+    pub(super) fn publish_flat_out(&mut self, topic: Topic, batch: usize, during: Duration) {
+        let message = Message::new(topic.data(0, wire::now(), self.setup.size));
+        let topic = [&*topic.to_string()];
+        let batch = vec![Publication { message: &message, topics: &topic }; batch];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime needs nothing");
+        let until = Instant::now() + during;
+        while Instant::now() < until {
+            runtime.block_on(self.provider.ready());
+            self.provider.publish_batch(&batch).expect("the messages are valid");
+        }
     }
 
     /// Events published to a topic so far.

@@ -62,6 +62,8 @@ pub(super) enum Reads {
     FromFirst,
     /// Everything at once, from wherever it comes in.
     FromHere,
+    /// Everything at once, and throws it away unseen.
+    Discards,
     /// Its head, and nothing else.
     Never,
     /// Its head, then leaves.
