@@ -227,6 +227,7 @@ impl<D: Driver> Core<D> {
         }
         let mut run = std::mem::take(&mut self.catch_up.run);
         let step = self.send_run(socket, &mut run, now);
+        run.clear();
         self.catch_up.run = run;
         step
     }

@@ -30,7 +30,12 @@ impl Index {
 
     /// Whether there is a frame in `range`.
     pub fn has_any(&self, range: Range<Sequence>) -> bool {
-        self.from(range.start).next().is_some_and(|first| first < range.end)
+        self.first(range).is_some()
+    }
+
+    /// The first frame in `range`.
+    pub fn first(&self, range: Range<Sequence>) -> Option<Sequence> {
+        self.from(range.start).next().filter(|&first| first < range.end)
     }
 
     /// Appends to `found` the first `max` sequences in `range`. False: frames at or after its start may
@@ -39,6 +44,14 @@ impl Index {
     pub fn find(&self, range: Range<Sequence>, max: usize, found: &mut Vec<Sequence>) -> bool {
         found.extend(self.from(range.start).take(max).take_while(|&at| at < range.end));
         self.complete_from <= range.start
+    }
+
+    /// Whether each of the `count` sequences from `first` on is a frame of this topic.
+    pub fn has_all(&self, first: Sequence, count: usize) -> bool {
+        let place = self.sequences.partition_point(|&sequence| sequence < first);
+        let has = |place: usize, at: Sequence| self.sequences.get(place) == Some(&at);
+        // They rise, so what lies between two that are as far apart as their places is dense.
+        count == 0 || has(place, first) && has(place + count - 1, first.plus(count - 1))
     }
 
     /// The newest frame in `range`.
@@ -117,6 +130,16 @@ mod tests {
         assert_eq!(find(&index, 2..4, 9), (vec![3], false));
         assert_eq!(find(&index, 9..20, 9), (vec![], true));
         assert!(index.has_any(at(4)..at(6)) && !index.has_any(at(6)..at(8)));
+        assert_eq!(index.newest(at(3)..at(8)), Some(at(5)));
+        assert_eq!(index.newest(at(6)..at(8)), None);
+    }
+
+    #[test]
+    fn dense_is_what_has_no_other_in_between() {
+        let index = index(&[3, 5, 6, 7, 9], 3);
+        assert!(index.has_all(at(5), 3) && index.has_all(at(9), 1) && index.has_all(at(4), 0));
+        assert!(!index.has_all(at(3), 2) && !index.has_all(at(6), 3) && !index.has_all(at(4), 1));
+        assert!(!index.has_all(at(9), 2), "there is no more");
     }
 
     #[test]

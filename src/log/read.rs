@@ -2,7 +2,7 @@
 //!
 //! Cost: O(frames read), by the topics' indexes; frames of other topics are never looked at.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{Log, Segment, Sequence, Topic};
 
@@ -41,17 +41,30 @@ pub struct Wanted<'t> {
 #[error("the reader was overtaken: frames it still needed are no longer retained")]
 pub struct Overtaken;
 
-/// Frames gathered into contiguous bytes, with what is needed to find the cursor after a short send.
+/// The next frames of a reader as contiguous bytes, with what is needed to find the cursor after a short
+/// send.
 #[derive(Debug)]
 pub struct Run {
-    bytes: Vec<u8>,
-    /// For each frame its sequence and where it ends in `bytes`.
+    /// Frames that lie side by side are sent from where they are.
+    in_place: Option<InPlace>,
+    /// Others are gathered here.
+    gathered: Vec<u8>,
+    /// For each gathered frame its sequence and where it ends.
     ends: Vec<(Sequence, usize)>,
     /// Bytes of the first frame that are not here because they had been sent before.
     skipped: usize,
     /// Where to go on once everything here is sent.
     next: Cursor,
     sequences: Vec<Sequence>,
+}
+
+/// Frames that follow each other in a segment, without what the first one's reader has had.
+#[derive(Debug)]
+struct InPlace {
+    segment: Segment,
+    first: Sequence,
+    count: usize,
+    bytes: Range<usize>,
 }
 
 /// Sequences looked up at a time: bounds the time a topic's index is locked.
@@ -79,12 +92,15 @@ impl Log {
         run: &mut Run,
     ) -> Result<(), Overtaken> {
         run.clear();
+        if self.read_in_place(wanted, from, below, bytes_max, run)? {
+            return Ok(());
+        }
         let complete = run.look_up(wanted, from.sequence, below)?;
         run.next = Cursor::at(below.max(from.sequence));
         let mut segment: Option<Segment> = None;
         for index in 0..run.sequences.len() {
             let sequence = run.sequences[index];
-            if run.bytes.len() >= bytes_max {
+            if run.gathered.len() >= bytes_max {
                 run.next = Cursor::at(sequence);
                 return Ok(());
             }
@@ -102,6 +118,66 @@ impl Log {
     }
 }
 
+impl Log {
+    /// Takes the frames from where they are, if they are a topic's and no other's lie in between. False:
+    /// they must be gathered.
+    fn read_in_place(
+        &self,
+        wanted: Wanted<'_>,
+        from: Cursor,
+        below: Sequence,
+        bytes_max: usize,
+        run: &mut Run,
+    ) -> Result<bool, Overtaken> {
+        let ([topic], Framing::Chunked, false) = (wanted.topics, wanted.framing, wanted.conflated)
+        else {
+            return Ok(false);
+        };
+        let (first, is_retained) = topic.first(from.sequence..below);
+        if !is_retained {
+            return Err(Overtaken);
+        }
+        let Some(first) = first else { return Ok(false) };
+        let segment = self.segment(first).ok_or(Overtaken)?;
+        let count = segment.frames_within(first, below, bytes_max);
+        if count == 0 || !topic.has_all(first, count) {
+            return Ok(false);
+        }
+        run.skipped = if first == from.sequence { from.offset } else { 0 };
+        run.next = Cursor::at(first.plus(count));
+        let start = segment.frame(first).ok_or(Overtaken)?.range().start + run.skipped;
+        let end = segment.frame(first.plus(count - 1)).ok_or(Overtaken)?.range().end;
+        run.in_place = Some(InPlace { segment, first, count, bytes: start..end });
+        Ok(true)
+    }
+}
+
+impl InPlace {
+    fn bytes(&self) -> &[u8] {
+        self.segment.bytes(self.bytes.clone())
+    }
+
+    /// A frame's sequence, and where it ends in the bytes.
+    fn end(&self, nth: usize) -> (Sequence, usize) {
+        let sequence = self.first.plus(nth);
+        let frame = self.segment.frame(sequence).expect("it was here when the run was made");
+        (sequence, frame.range().end - self.bytes.start)
+    }
+
+    fn frames_within(&self, sent: usize) -> usize {
+        let (mut complete, mut beyond) = (0, self.count);
+        while complete < beyond {
+            let middle = (complete + beyond) / 2;
+            if self.end(middle).1 <= sent {
+                complete = middle + 1;
+            } else {
+                beyond = middle;
+            }
+        }
+        complete
+    }
+}
+
 impl Default for Run {
     fn default() -> Self {
         Self::new()
@@ -112,7 +188,8 @@ impl Run {
     /// An empty run.
     pub fn new() -> Self {
         Self {
-            bytes: Vec::new(),
+            in_place: None,
+            gathered: Vec::new(),
             ends: Vec::new(),
             skipped: 0,
             next: Cursor::at(Sequence::FIRST),
@@ -122,20 +199,23 @@ impl Run {
 
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.in_place.as_ref().map_or(&self.gathered, InPlace::bytes)
     }
 
     /// Frames that are complete once the first `sent` bytes are out.
     pub fn frames_within(&self, sent: usize) -> usize {
-        self.ends.partition_point(|&(_, end)| end <= sent)
+        match &self.in_place {
+            Some(in_place) => in_place.frames_within(sent),
+            None => self.ends.partition_point(|&(_, end)| end <= sent),
+        }
     }
 
     /// Where the reader is once the first `sent` bytes are out.
     pub fn cursor_after(&self, sent: usize) -> Cursor {
         let complete = self.frames_within(sent);
-        let Some(&(sequence, _)) = self.ends.get(complete) else { return self.next };
-        let begun = match complete.checked_sub(1) {
-            Some(before) => sent - self.ends[before].1,
+        let Some((sequence, _)) = self.end(complete) else { return self.next };
+        let begun = match complete.checked_sub(1).and_then(|before| self.end(before)) {
+            Some((_, end)) => sent - end,
             None => sent + self.skipped,
         };
         Cursor { sequence, offset: begun }
@@ -143,15 +223,25 @@ impl Run {
 
     /// What is left of the frame in which the first `sent` bytes end.
     pub fn rest_of_frame(&self, sent: usize) -> &[u8] {
-        let end = self.ends.get(self.frames_within(sent)).map_or(sent, |&(_, end)| end);
-        &self.bytes[sent..end]
+        let end = self.end(self.frames_within(sent)).map_or(sent, |(_, end)| end);
+        &self.bytes()[sent..end]
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
+    /// Forgets the frames, and lets go of the segment that they are in.
+    pub fn clear(&mut self) {
+        self.in_place = None;
+        self.gathered.clear();
         self.ends.clear();
         self.sequences.clear();
         self.skipped = 0;
+    }
+
+    /// A frame's sequence, and where it ends in the bytes.
+    fn end(&self, nth: usize) -> Option<(Sequence, usize)> {
+        match &self.in_place {
+            Some(in_place) => (nth < in_place.count).then(|| in_place.end(nth)),
+            None => self.ends.get(nth).copied(),
+        }
     }
 
     /// Collects the next sequences of all topics in order, each once. False: there are more.
@@ -201,11 +291,78 @@ impl Run {
         };
         if sequence == from.sequence {
             self.skipped = from.offset;
-            self.bytes.extend_from_slice(&bytes[from.offset..]);
+            self.gathered.extend_from_slice(&bytes[from.offset..]);
         } else {
-            self.bytes.extend_from_slice(bytes);
+            self.gathered.extend_from_slice(bytes);
         }
-        self.ends.push((sequence, self.bytes.len()));
+        self.ends.push((sequence, self.gathered.len()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{log::LogOptions, provider::LocalProvider, sse::Message};
+
+    fn provider(topics: &[&str]) -> (LocalProvider, Vec<Arc<Topic>>) {
+        let provider = LocalProvider::new(LogOptions::default());
+        let names: Vec<_> = ["a", "unused"].map(ToOwned::to_owned).into();
+        let joined = provider.join(&names).unwrap();
+        for (nth, topic) in topics.iter().enumerate() {
+            let data = "x".repeat(nth * 7);
+            provider.publish(&Message::new(data), &[topic]).unwrap();
+        }
+        (provider, joined)
+    }
+
+    fn read(provider: &LocalProvider, topics: &[Arc<Topic>], from: Cursor, max: usize) -> Run {
+        let wanted = Wanted { topics, framing: Framing::Chunked, conflated: false };
+        let mut run = Run::new();
+        let head = provider.log().head();
+        provider.log().read(wanted, from, head, max, &mut run).unwrap();
+        run
+    }
+
+    /// All that a run tells about each number of bytes sent.
+    fn all_cuts(run: &Run) -> Vec<(usize, Cursor, Vec<u8>)> {
+        let cut = |sent| {
+            (run.frames_within(sent), run.cursor_after(sent), run.rest_of_frame(sent).to_vec())
+        };
+        (0..run.bytes().len()).map(cut).collect()
+    }
+
+    #[test]
+    fn frames_in_place_are_what_gathering_gives() {
+        let (provider, topics) = provider(&["a"; 8]);
+        for first in 1..=8 {
+            for offset in [0, 1, 20] {
+                for max in [1, 100, 1000] {
+                    let from = Cursor { sequence: Sequence::new(first), offset };
+                    let in_place = read(&provider, &topics[..1], from, max);
+                    let gathered = read(&provider, &topics, from, max);
+                    assert!(in_place.in_place.is_some() && gathered.in_place.is_none());
+                    let len = in_place.bytes().len().min(gathered.bytes().len());
+                    assert!(len > 0 && in_place.bytes()[..len] == gathered.bytes()[..len]);
+                    let both = [&in_place, &gathered].map(all_cuts);
+                    assert_eq!(both[0][..len], both[1][..len]);
+                    let after = in_place.cursor_after(in_place.bytes().len());
+                    assert!(after.offset == 0 && after.sequence > from.sequence);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_of_others_in_between_are_left_out() {
+        let (provider, topics) = provider(&["a", "a", "b", "a", "b"]);
+        let run = read(&provider, &topics[..1], Cursor::at(Sequence::FIRST), 1 << 20);
+        assert!(run.in_place.is_none());
+        assert_eq!(run.frames_within(run.bytes().len()), 3);
+        assert_eq!(run.cursor_after(run.bytes().len()), Cursor::at(provider.log().head()));
+        // From the last of them on nothing lies in between, and what follows is another's.
+        let run = read(&provider, &topics[..1], Cursor::at(Sequence::new(4)), 1);
+        assert!(run.in_place.is_some());
+        assert_eq!(run.cursor_after(run.bytes().len()), Cursor::at(Sequence::new(5)));
     }
 }

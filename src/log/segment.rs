@@ -178,6 +178,22 @@ impl Segment {
         })
     }
 
+    /// How many frames from `first` on, which is here, are below `below` and begin within `bytes_max`
+    /// bytes of its beginning: at least one.
+    pub(super) fn frames_within(
+        &self,
+        first: Sequence,
+        below: Sequence,
+        bytes_max: usize,
+    ) -> usize {
+        let records = self.frames.as_slice();
+        let from = first.since(self.first).unwrap_or(0);
+        let to = below.since(self.first).unwrap_or(0).clamp(from, records.len());
+        let records = &records[from..to];
+        let end = records.first().map_or(0, |record| record.start as usize) + bytes_max;
+        records.partition_point(|record| (record.start as usize) < end)
+    }
+
     /// Bytes of memory this segment has filled.
     pub fn bytes_used(&self) -> usize {
         self.bytes.len() + self.frames.len() * size_of::<Record>()

@@ -127,6 +127,20 @@ impl Topic {
         self.frames.lock().index.find(range, max, found)
     }
 
+    /// The first sequence of this topic in `range`; whether it has each of the `count` that begin with a
+    /// sequence is what [`has_all`](Self::has_all) tells. False: frames at or after its start may be gone.
+    #[must_use]
+    pub fn first(&self, range: Range<Sequence>) -> (Option<Sequence>, bool) {
+        let frames = self.frames.lock();
+        let is_retained = frames.index.complete_from() <= range.start;
+        (frames.index.first(range), is_retained)
+    }
+
+    /// Whether each of the `count` sequences from `first` on is a frame of this topic.
+    pub fn has_all(&self, first: Sequence, count: usize) -> bool {
+        self.frames.lock().index.has_all(first, count)
+    }
+
     /// As [`sequences`](Self::sequences), without frames for which a later one with the same conflation
     /// key stands, as far as that was noted since somebody [began to conflate](Self::conflate).
     #[must_use]
