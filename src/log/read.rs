@@ -303,24 +303,29 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{log::LogOptions, provider::LocalProvider, sse::Message};
+    use crate::{
+        log::{FrameTopics, LogOptions, TopicId},
+        sse::Message,
+    };
 
-    fn provider(topics: &[&str]) -> (LocalProvider, Vec<Arc<Topic>>) {
-        let provider = LocalProvider::new(LogOptions::default());
-        let names: Vec<_> = ["a", "unused"].map(ToOwned::to_owned).into();
-        let joined = provider.join(&names).unwrap();
-        for (nth, topic) in topics.iter().enumerate() {
-            let data = "x".repeat(nth * 7);
-            provider.publish(&Message::new(data), &[topic]).unwrap();
+    /// A Log with a frame of each of these topics, which are numbers, and the topics 0 and 1.
+    fn log(frames: &[u64]) -> (Log, [Arc<Topic>; 2]) {
+        let log = Log::new(LogOptions::default());
+        let topics = [0, 1].map(|id| Arc::new(Topic::new(TopicId(id), "", Sequence::FIRST)));
+        let mut append = log.append();
+        for (nth, &topic) in frames.iter().enumerate() {
+            let topic = Arc::clone(&topics[topic as usize]);
+            append.append(&Message::new("x".repeat(nth * 7)), FrameTopics::One(topic));
         }
-        (provider, joined)
+        append.publish();
+        drop(append);
+        (log, topics)
     }
 
-    fn read(provider: &LocalProvider, topics: &[Arc<Topic>], from: Cursor, max: usize) -> Run {
+    fn read(log: &Log, topics: &[Arc<Topic>], from: Cursor, max: usize) -> Run {
         let wanted = Wanted { topics, framing: Framing::Chunked, conflated: false };
         let mut run = Run::new();
-        let head = provider.log().head();
-        provider.log().read(wanted, from, head, max, &mut run).unwrap();
+        log.read(wanted, from, log.head(), max, &mut run).unwrap();
         run
     }
 
@@ -334,13 +339,13 @@ mod tests {
 
     #[test]
     fn frames_in_place_are_what_gathering_gives() {
-        let (provider, topics) = provider(&["a"; 8]);
+        let (log, topics) = log(&[0; 8]);
         for first in 1..=8 {
             for offset in [0, 1, 20] {
                 for max in [1, 100, 1000] {
                     let from = Cursor { sequence: Sequence::new(first), offset };
-                    let in_place = read(&provider, &topics[..1], from, max);
-                    let gathered = read(&provider, &topics, from, max);
+                    let in_place = read(&log, &topics[..1], from, max);
+                    let gathered = read(&log, &topics, from, max);
                     assert!(in_place.in_place.is_some() && gathered.in_place.is_none());
                     let len = in_place.bytes().len().min(gathered.bytes().len());
                     assert!(len > 0 && in_place.bytes()[..len] == gathered.bytes()[..len]);
@@ -355,13 +360,13 @@ mod tests {
 
     #[test]
     fn frames_of_others_in_between_are_left_out() {
-        let (provider, topics) = provider(&["a", "a", "b", "a", "b"]);
-        let run = read(&provider, &topics[..1], Cursor::at(Sequence::FIRST), 1 << 20);
+        let (log, topics) = log(&[0, 0, 1, 0, 1]);
+        let run = read(&log, &topics[..1], Cursor::at(Sequence::FIRST), 1 << 20);
         assert!(run.in_place.is_none());
         assert_eq!(run.frames_within(run.bytes().len()), 3);
-        assert_eq!(run.cursor_after(run.bytes().len()), Cursor::at(provider.log().head()));
+        assert_eq!(run.cursor_after(run.bytes().len()), Cursor::at(log.head()));
         // From the last of them on nothing lies in between, and what follows is another's.
-        let run = read(&provider, &topics[..1], Cursor::at(Sequence::new(4)), 1);
+        let run = read(&log, &topics[..1], Cursor::at(Sequence::new(4)), 1);
         assert!(run.in_place.is_some());
         assert_eq!(run.cursor_after(run.bytes().len()), Cursor::at(Sequence::new(5)));
     }
