@@ -78,6 +78,8 @@ pub(super) struct Core<D> {
     pub(super) buffer: Vec<u8>,
     /// What has happened and is not looked at yet; a socket has at most one of each kind here.
     events: VecDeque<Event>,
+    /// The first so many of these had happened at that time.
+    unknown: Option<(usize, Instant)>,
     sent: Vec<Sent>,
     slice: Slice,
 }
@@ -128,6 +130,7 @@ impl<D: Driver> Core<D> {
             drain_until: None,
             buffer: vec![0; limits::HEAD_BYTES_MAX],
             events: VecDeque::new(),
+            unknown: None,
             sent: Vec::new(),
             slice: Slice::default(),
         }
@@ -182,9 +185,11 @@ impl<D: Driver> Core<D> {
 
     /// One slice of everything there is to do.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
-        self.take_events(now);
+        let known = self.take_events(now);
         self.take_commands(now);
-        self.expire(now);
+        if let Some(known) = known {
+            self.expire(known);
+        }
         if self.context.reader.signal.take() {
             self.go_to_head();
         }
@@ -222,10 +227,14 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    fn take_events(&mut self, now: Instant) {
-        for _ in 0..EVENTS_PER_TURN {
-            let Some(event) = self.events.pop_front() else { return };
-            match event {
+    /// Looks at some of what has happened. Gives the time up to which everything is known now, if that
+    /// is a new one: a deadline counts only up to there. A process that was stopped for longer would
+    /// otherwise cut those whose events it has not come to.
+    fn take_events(&mut self, now: Instant) -> Option<Instant> {
+        let (unknown, at) = self.unknown.take().unwrap_or((self.events.len(), now));
+        let count = self.events.len().min(EVENTS_PER_TURN);
+        for _ in 0..count {
+            match self.events.pop_front().expect("there are so many") {
                 Event::Accepted(socket) => self.accepted(socket, now),
                 Event::AcceptFailed(error) => self.accept_failed(&error, now),
                 Event::Ready(socket, Watch::Readable) => self.readable(socket, now),
@@ -233,6 +242,11 @@ impl<D: Driver> Core<D> {
                 Event::Ready(socket, Watch::Leave) => self.end(socket, EndReason::Left),
             }
         }
+        if count < unknown {
+            self.unknown = Some((unknown - count, at));
+            return None;
+        }
+        Some(at)
     }
 
     fn take_commands(&mut self, now: Instant) {

@@ -110,7 +110,7 @@ fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
         hand_over: tokio::sync::mpsc::channel(1).0,
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(1)),
-        connections_max: 10,
+        connections_max: 1000,
         heartbeat: Some(limits::HEARTBEAT_DEFAULT),
     };
     Core::new(Scripted { room: PLENTY, ..Scripted::default() }, context)
@@ -284,4 +284,22 @@ fn whoever_loses_something_while_others_are_cut_is_cut_as_well() {
     let lost = provider.log().tail();
     assert!(core.position >= lost, "it goes on with what is there");
     assert_eq!(core.driver.closed, [first, second]);
+}
+
+#[test]
+fn who_has_room_after_the_process_was_stopped_is_not_cut() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let mut now = Instant::now();
+    let mut core = empty_core(&provider);
+    // More than a turn looks at.
+    let sockets: Vec<_> = (0..200).map(|_| subscribe(&mut core, "a", "", now)).collect();
+    provider.publish(&Message::new("x"), &["a"]).unwrap();
+    core.driver.room = 0;
+    (0..100).for_each(|_| turns(&mut core, now));
+    assert_eq!(core.context.counters.lagging.get(), 200);
+    now += 2 * limits::WRITE_STALL_DEADLINE;
+    core.driver.room = PLENTY;
+    sockets.iter().for_each(|&socket| core.happen(Event::Ready(socket, Watch::Writable)));
+    (0..100).for_each(|_| turns(&mut core, now));
+    assert_eq!((core.driver.closed.len(), core.context.counters.lagging.get()), (0, 0));
 }

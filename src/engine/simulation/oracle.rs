@@ -53,7 +53,7 @@ pub(super) struct Scene<'s> {
 }
 
 /// Whoever was accepted so long ago, and met no fault, has been answered and has read it.
-const SETTLED: Duration = Duration::from_millis(500);
+pub(super) const SETTLED: Duration = Duration::from_millis(500);
 
 impl Oracle {
     pub(super) fn new(plan: Plan) -> Self {
@@ -87,11 +87,29 @@ impl Oracle {
             if let Some(subscription) = scene.peers[id.0].subscription_mut() {
                 subscription.look(&link.response, scene.publisher);
             }
+            self.check_reply(link, &scene.peers[id.0], scene.network);
             let Some(ended) = link.ended else { return true };
             self.ended(ended, link, &scene.peers[id.0], scene);
             false
         });
         self.watched = watched;
+    }
+
+    /// Whoever does not get what it asked for is told so, and there must be a reason.
+    fn check_reply(&self, link: &Link, peer: &Peer, network: &Network) {
+        match peer.subscription() {
+            Some(_) if link.finished_at == Some(network.now) => {
+                let is_full = open_now(network, link.core) > self.plan.connections_max;
+                assert!(is_full || self.is_draining(link.core), "refused for no reason: {peer:?}");
+            }
+            Some(_) => {}
+            None => {
+                let reply = link.response.get(..10).unwrap_or_default();
+                let is_refusal =
+                    reply.is_empty() || reply == b"HTTP/1.1 4" || reply == b"HTTP/1.1 5";
+                assert!(is_refusal, "answered with a stream: {peer:?}");
+            }
+        }
     }
 
     /// A connection has ended: for a reason that holds.
@@ -113,16 +131,15 @@ impl Oracle {
                 self.tally.ends[reason.index()] += 1;
                 let holds = match reason {
                     EndReason::Left => link.peer_end.is_some(),
-                    EndReason::Stalled => {
-                        let deadline = link.progress_at + limits::WRITE_STALL_DEADLINE;
-                        now >= deadline && link.short_since.is_some()
-                    }
+                    EndReason::Stalled => self.was_stalled(link, now),
                     EndReason::Overtaken => self.was_overtaken(peer, scene),
                     EndReason::HeadDeadline => {
                         let accepted = link.accepted_at.expect("it was received from");
-                        now >= accepted + limits::HEAD_DEADLINE && !peer.is_head_in(link.received)
+                        let is_prompt = self.plan.faults.is_prompt();
+                        let known = if is_prompt { link.request.len() } else { link.received };
+                        now >= accepted + limits::HEAD_DEADLINE && !peer.is_head_in(known)
                     }
-                    EndReason::Refused => link.is_finished,
+                    EndReason::Refused => link.is_finished(),
                     EndReason::Shutdown => self.was_shut_down(link, peer, scene),
                     EndReason::HandedOver | EndReason::NotHandedOver => false,
                 };
@@ -136,6 +153,14 @@ impl Oracle {
         self.tally.bytes += link.response.len() as u64;
     }
 
+    /// It took nothing for long enough, and that is not for want of looking: where no watch is late, the
+    /// core has been told of any room there is.
+    fn was_stalled(&self, link: &Link, now: Instant) -> bool {
+        let is_due = now >= link.progress_at + limits::WRITE_STALL_DEADLINE;
+        let has_room = link.room() > 0 && self.plan.faults.is_prompt();
+        is_due && link.short_since.is_some() && !has_room
+    }
+
     fn was_overtaken(&self, peer: &Peer, scene: &Scene<'_>) -> bool {
         peer.subscription().is_some_and(|one| one.has_lost(scene.tail, scene.publisher))
     }
@@ -147,10 +172,10 @@ impl Oracle {
             return true;
         }
         match peer.subscription() {
-            Some(subscription) if subscription.is_begun() && !link.is_finished => {
+            Some(subscription) if subscription.is_begun() && !link.is_finished() => {
                 subscription.is_complete(&link.response, head, scene.publisher)
             }
-            _ => !link.is_finished,
+            _ => !link.is_finished(),
         }
     }
 
@@ -163,12 +188,12 @@ impl Oracle {
             let Some(accepted) = link.accepted_at else { continue };
             let peer = &scene.peers[id.0];
             // Where there is room again, a heartbeat that found none is no longer owed.
-            let is_full = link.room() == 0 && !link.is_finished;
+            let is_full = link.room() == 0 && !link.is_finished();
             if let Some(since) = link.short_since.filter(|_| is_full) {
                 let deadline = since + limits::WRITE_STALL_DEADLINE;
                 assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
             }
-            if !link.is_finished && !peer.is_head_in(link.received) {
+            if !link.is_finished() && !peer.is_head_in(link.received) {
                 let deadline = accepted + limits::HEAD_DEADLINE;
                 assert!(now <= deadline, "connection {} sends no head and is not cut", id.0);
             }
@@ -185,7 +210,7 @@ impl Oracle {
                 continue;
             }
             assert!(link.peer_end.is_none(), "connection {} has left and is not closed", id.0);
-            if link.is_finished || !peer.is_healthy() || !peer.has_asked() {
+            if link.is_finished() || !peer.is_healthy() || !peer.has_asked() {
                 continue;
             }
             match &peer.asks {
@@ -216,7 +241,7 @@ impl Oracle {
         for (id, link) in seen {
             connections += 1;
             let subscription = scene.peers[id.0].subscription();
-            let subscribes = subscription.is_some_and(|one| one.is_begun()) && !link.is_finished;
+            let subscribes = subscription.is_some_and(|one| one.is_begun()) && !link.is_finished();
             subscribers += u64::from(subscribes);
         }
         assert_eq!(core.connections.len(), connections, "connections in the table and open");
@@ -228,4 +253,10 @@ impl Oracle {
         }
         assert!(counters.lagging.get() <= subscribers);
     }
+}
+
+/// Connections of a core that are open, or were so at this time.
+fn open_now(network: &Network, core: usize) -> usize {
+    let own = network.links().filter(|(_, link)| link.core == core && link.accepted_at.is_some());
+    own.filter(|(_, link)| link.ended_at.is_none_or(|at| at == network.now)).count()
 }

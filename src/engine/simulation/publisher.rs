@@ -109,7 +109,7 @@ impl Publisher {
             network.trace.bytes(draft.expected.event.as_bytes());
             let topics = draft.expected.topics.bits() as usize;
             self.published.push(draft.expected);
-            network.note("0 and all: published to topics", 0, topics, self.published.len() as u64);
+            network.note("published to topics", None, topics, self.published.len() as u64);
         }
     }
 

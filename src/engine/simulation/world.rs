@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     Plan,
     admission::ByPath,
-    oracle::{Oracle, Scene, Tally},
+    oracle::{Oracle, SETTLED, Scene, Tally},
     peer::{Asks, Peer},
     publisher::Publisher,
     selection::NAMES,
@@ -183,6 +183,7 @@ impl World {
             0 if self.plan.has_jumps => {
                 let seconds = self.rng.u64(1..120);
                 self.pass(Duration::from_secs(seconds));
+                self.peers_act();
             }
             1 if self.plan.drains_early => {
                 let core = self.rng.usize(..self.plan.cores);
@@ -205,11 +206,7 @@ impl World {
 
     fn tick(&mut self) {
         self.pass(TICK);
-        for number in 0..self.peers.len() {
-            if self.is_open(number) && (self.is_calm || self.rng.bool()) {
-                self.peer_acts(LinkId(number));
-            }
-        }
+        self.peers_act();
         let mut is_idle = true;
         for core in 0..self.cores.len() {
             is_idle &= self.turns(core);
@@ -341,15 +338,24 @@ impl World {
         }
     }
 
+    /// Most of them; all when it is calm.
+    fn peers_act(&mut self) {
+        for number in 0..self.peers.len() {
+            if self.is_open(number) && (self.is_calm || self.rng.bool()) {
+                self.peer_acts(LinkId(number));
+            }
+        }
+    }
+
     /// A peer sends, reads or leaves.
     fn peer_acts(&mut self, id: LinkId) {
         let peer = &mut self.peers[id.0];
         let mut network = self.network.borrow_mut();
         let link = network.link_mut(id);
-        let (core, before) = (link.core, link.peer_end);
+        let before = link.peer_end;
         let read = link.read(peer.reads_now(&mut self.rng, link.read, self.is_calm));
         // Whoever is refused reads why, and is satisfied; but not all are.
-        let is_satisfied = link.is_finished && peer.is_healthy() && link.unread() == 0;
+        let is_satisfied = link.is_finished() && peer.is_healthy() && link.unread() == 0;
         let by_reset = peer.leaves_by_reset(&mut self.rng);
         let mut sent = 0;
         if link.peer_end.is_none() {
@@ -367,13 +373,13 @@ impl World {
         }
         let end = link.peer_end;
         if read > 0 {
-            network.note("peer reads", core, id.0, read as u64);
+            network.note("peer reads", None, id.0, read as u64);
         }
         if sent > 0 {
-            network.note("peer sends", core, id.0, sent as u64);
+            network.note("peer sends", None, id.0, sent as u64);
         }
         if let Some(end) = end.filter(|_| end != before) {
-            network.note("peer ends", core, id.0, end as u64);
+            network.note("peer ends", None, id.0, end as u64);
         }
     }
 
@@ -392,14 +398,19 @@ impl World {
     fn calm_down(&mut self) {
         let faults = std::mem::take(&mut self.network.borrow_mut().faults);
         self.be_calm(true);
-        let mut passed = Duration::ZERO;
-        while passed < CALM {
-            self.tick();
-            passed += TICK;
+        for part in [SETTLED, CALM - SETTLED] {
+            self.pass_in_ticks(part);
+            self.with_scene(|oracle, scene| oracle.check_calm(scene));
         }
-        self.with_scene(|oracle, scene| oracle.check_calm(scene));
         self.be_calm(false);
         self.network.borrow_mut().faults = faults;
+    }
+
+    fn pass_in_ticks(&mut self, time: Duration) {
+        let end = self.network.borrow().now + time;
+        while self.network.borrow().now < end {
+            self.tick();
+        }
     }
 
     fn be_calm(&mut self, is_calm: bool) {
@@ -417,11 +428,7 @@ impl World {
     fn let_deadlines_pass(&mut self) {
         self.network.borrow_mut().faults = Default::default();
         self.be_calm(true);
-        let mut passed = Duration::ZERO;
-        while passed < limits::HEAD_DEADLINE + limits::WRITE_STALL_DEADLINE + TICK {
-            self.tick();
-            passed += TICK;
-        }
+        self.pass_in_ticks(limits::HEAD_DEADLINE + limits::WRITE_STALL_DEADLINE + TICK);
         self.with_scene(|oracle, scene| oracle.check_calm(scene));
         let network = self.network.borrow();
         for (number, seat) in self.cores.iter().enumerate() {
@@ -446,11 +453,7 @@ impl World {
         for core in 0..self.cores.len() {
             self.drain(core);
         }
-        let mut passed = Duration::ZERO;
-        while passed <= limits::DRAIN_DEADLINE + TICK {
-            self.tick();
-            passed += TICK;
-        }
+        self.pass_in_ticks(limits::DRAIN_DEADLINE + TICK);
         let running = self.cores.iter().filter(|seat| seat.core.is_some()).count();
         assert_eq!(running, 0, "cores that do not end");
         let network = self.network.borrow();
@@ -480,5 +483,5 @@ fn timers_max(network: &Network, core: usize) -> usize {
             && link.accepted_at.is_some()
     };
     let own = network.links().filter(|(_, link)| link.core == core && lingers(link));
-    own.map(|(_, link)| if link.is_finished { 2 } else { 1 }).sum()
+    own.map(|(_, link)| if link.is_finished() { 2 } else { 1 }).sum()
 }

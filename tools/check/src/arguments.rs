@@ -12,6 +12,7 @@ Runs the steps in this order, or only those named:
   clippy  no warnings
   doc     the documentation builds without warnings
   loom    models of the lock-free structures
+  sim     10,000 seeds of the simulation of whole cores
   fuzz    each target of tools/fuzz for N seconds (default 10); needs nightly and cargo-fuzz
   tidy    our own rules about the source
   test    cargo test --workspace

@@ -11,6 +11,7 @@ pub(crate) enum Step {
     Clippy,
     Doc,
     Loom,
+    Sim,
     Fuzz,
     Tidy,
     Test,
@@ -26,8 +27,16 @@ pub(crate) enum Outcome {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Fmt, Self::Clippy, Self::Doc, Self::Loom, Self::Fuzz, Self::Tidy, Self::Test];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Doc,
+        Self::Loom,
+        Self::Sim,
+        Self::Fuzz,
+        Self::Tidy,
+        Self::Test,
+    ];
 
     /// As on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Doc => "doc",
             Self::Loom => "loom",
+            Self::Sim => "sim",
             Self::Fuzz => "fuzz",
             Self::Tidy => "tidy",
             Self::Test => "test",
@@ -49,6 +59,7 @@ impl Step {
             Self::Clippy => "no warnings",
             Self::Doc => "the documentation builds without warnings",
             Self::Loom => "no order of threads breaks the lock-free structures",
+            Self::Sim => "no seed of the simulation breaks a promise of the engine",
             Self::Fuzz => "no input found breaks what the targets say",
             Self::Tidy => "the source keeps to our own rules",
             Self::Test => "cargo test --workspace",
@@ -69,6 +80,12 @@ impl Step {
                     .env("RUSTFLAGS", "--cfg fanfare_loom")
                     .run()
             }
+            // Its features need little of what other tests do, and it builds them without optimising.
+            Self::Sim => {
+                cargo("test --lib --profile sim --no-default-features simulation -- --nocapture")
+                    .env("FANFARE_SIM_SEEDS", SIMULATED_SEEDS)
+                    .run()
+            }
             Self::Fuzz => return fuzz::run(arguments.fuzz_time),
             Self::Tidy => tidy::run(),
             Self::Test => cargo("test --workspace").run(),
@@ -76,6 +93,9 @@ impl Step {
         result.into()
     }
 }
+
+/// Half a minute's worth on two CPUs.
+const SIMULATED_SEEDS: &str = "10000";
 
 fn fmt() -> Result<(), Failure> {
     cargo("fmt --all --check").run()?;

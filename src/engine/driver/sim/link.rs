@@ -48,8 +48,8 @@ pub(in crate::engine) struct Link {
     pub(in crate::engine) progress_at: Instant,
     /// Since when the core owes it something that the kernel did not take.
     pub(in crate::engine) short_since: Option<Instant>,
-    /// The core has ended its sending side.
-    pub(in crate::engine) is_finished: bool,
+    /// When the core ended its sending side, having refused the peer.
+    pub(in crate::engine) finished_at: Option<Instant>,
     pub(in crate::engine) ended: Option<Ended>,
     pub(in crate::engine) ended_at: Option<Instant>,
 }
@@ -67,7 +67,7 @@ impl Link {
             accepted_at: None,
             progress_at: now,
             short_since: None,
-            is_finished: false,
+            finished_at: None,
             ended: None,
             ended_at: None,
         }
@@ -88,6 +88,10 @@ impl Link {
         let count = self.unread().min(max);
         self.read += count;
         count
+    }
+
+    pub(in crate::engine) fn is_finished(&self) -> bool {
+        self.finished_at.is_some()
     }
 
     pub(in crate::engine) fn is_reset(&self) -> bool {
@@ -114,9 +118,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            core, received, peer_end, read, window, short_since, is_finished, ended, ..
-        } = self;
+        let Self { core, received, peer_end, read, window, short_since, ended, .. } = self;
         f.debug_struct("Link")
             .field("core", core)
             .field("requested", &self.request.len())
@@ -126,7 +128,7 @@ impl fmt::Debug for Link {
             .field("read", read)
             .field("window", window)
             .field("is_short", &short_since.is_some())
-            .field("is_finished", is_finished)
+            .field("is_finished", &self.is_finished())
             .field("ended", ended)
             .finish_non_exhaustive()
     }

@@ -41,6 +41,13 @@ pub(in crate::engine) struct Faults {
     pub(in crate::engine) not_taken: u8,
 }
 
+impl Faults {
+    /// Whether a core is told of everything at once, and what it is told of works.
+    pub(in crate::engine) fn is_prompt(self) -> bool {
+        [self.late, self.no_room, self.partial, self.short_receive] == [0; 4]
+    }
+}
+
 /// All sockets, at both ends.
 #[derive(Debug)]
 pub(in crate::engine) struct Network {
@@ -143,7 +150,7 @@ impl Network {
         let id = LinkId(self.links.len());
         self.links.push(Link::new(core, window, self.now));
         self.hosts[core].backlog.push_back(id);
-        self.note("peer connects", core, id.0, window as u64);
+        self.note("a peer connects, whose window is", core, id.0, window as u64);
         Some(id)
     }
 
@@ -192,14 +199,16 @@ impl Network {
         assert_eq!(host.given_away, 0, "a socket was taken and no reason is counted");
     }
 
+    /// What is told is the core's doing, or nobody's.
     pub(in crate::engine) fn note(
         &mut self,
         what: &'static str,
-        core: usize,
+        core: impl Into<Option<usize>>,
         whose: usize,
         number: u64,
     ) {
-        self.trace.note(Note { at: self.now - self.start, what, core, whose, number });
+        let (at, core) = (self.now - self.start, core.into());
+        self.trace.note(Note { at, what, core, whose, number });
     }
 
     pub(super) fn send(&mut self, core: usize, socket: Socket, bytes: &[u8]) -> Sent {
@@ -213,7 +222,7 @@ impl Network {
             count = self.rng.usize(0..=count);
         }
         let link = &mut self.links[id.0];
-        assert!(!link.is_finished, "a send after the end of the sending side");
+        assert!(!link.is_finished(), "a send after the end of the sending side");
         if link.is_reset() {
             self.note("send is broken", core, id.0, 0);
             return Sent::Broken;
@@ -261,7 +270,7 @@ impl Network {
 
     pub(super) fn finish(&mut self, core: usize, socket: Socket) {
         let id = self.socket(core, socket, "finish");
-        self.link_mut(id).is_finished = true;
+        self.link_mut(id).finished_at = Some(self.now);
         self.note("finishes", core, id.0, 0);
     }
 

@@ -25,8 +25,9 @@ pub(in crate::engine) struct Trace {
 pub(in crate::engine) struct Note {
     pub(in crate::engine) at: Duration,
     pub(in crate::engine) what: &'static str,
-    pub(in crate::engine) core: usize,
-    /// Which connection, or topic set, or step.
+    /// None: it is no core's doing.
+    pub(in crate::engine) core: Option<usize>,
+    /// Which connection, or topics.
     pub(in crate::engine) whose: usize,
     pub(in crate::engine) number: u64,
 }
@@ -67,6 +68,10 @@ impl fmt::Display for Trace {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, what, core, whose, number } = self;
-        write!(f, "{:>12.6} core {core} {what} {whose}: {number}", at.as_secs_f64())
+        write!(f, "{:>12.6} ", at.as_secs_f64())?;
+        if let Some(core) = core {
+            write!(f, "core {core} ")?;
+        }
+        write!(f, "{what} {whose}: {number}")
     }
 }
