@@ -13,7 +13,7 @@ use crossbeam::queue::ArrayQueue;
 use super::{
     admission::{Admission, Verdict},
     connection::EndReason,
-    core::{Core, CoreContext},
+    core::{Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
 };
 use crate::{
@@ -136,4 +136,30 @@ fn who_takes_nothing_is_cut_at_its_deadline_and_not_before() {
     assert_eq!(core.context.counters.ends(EndReason::Stalled).get(), 1);
     assert_eq!(provider.topics(), 1, "the message is retained, the subscriber is not");
     assert_eq!(provider.subscribers(""), 0);
+}
+
+#[test]
+fn deadlines_that_many_have_at_once_are_kept_slice_by_slice() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = core(&provider, start);
+    let silent = 1..=1000;
+    let count = silent.clone().count() as u64;
+    for slot in silent {
+        core.happen(Event::Accepted(Socket { slot, generation: 1 }));
+        core.turn(start);
+    }
+    let due = start + limits::HEAD_DEADLINE;
+    let ended = |core: &Core<Scripted>| core.context.counters.ends(EndReason::HeadDeadline).get();
+    assert_eq!(ended(&core), 0);
+    let mut turns = 0;
+    while ended(&core) < count {
+        let before = ended(&core);
+        let turn = core.turn(due);
+        assert!(ended(&core) - before <= 64, "{} in one turn", ended(&core) - before);
+        let is_at_once = |turn| matches!(turn, Turn::Idle(Some(at)) if at <= due);
+        assert!(ended(&core) == count || is_at_once(turn), "{turn:?}");
+        turns += 1;
+        assert!(turns < 1000, "they are not kept");
+    }
 }
