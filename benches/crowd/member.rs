@@ -2,6 +2,7 @@
 //! it is told, line by line.
 
 use std::{
+    fmt::Display,
     io::{BufRead, Write},
     net::{Ipv4Addr, SocketAddrV4, TcpStream},
     os::fd::OwnedFd,
@@ -75,6 +76,16 @@ pub(super) fn run(place: &str) -> ExitCode {
     proc::raise_descriptor_limit();
     Member::new().run();
     ExitCode::SUCCESS
+}
+
+impl Opening {
+    /// Why is told of the first: the others are many, and alike.
+    fn fail(&mut self, why: &dyn Display) {
+        self.failed += 1;
+        if self.failed == 1 {
+            eprintln!("a connection failed: {why}");
+        }
+    }
 }
 
 impl Member {
@@ -201,10 +212,7 @@ impl Member {
                 self.ready(nth);
             }
             Err(error) => {
-                opening.failed += 1;
-                if opening.failed == 1 {
-                    eprintln!("cannot connect: {error}");
-                }
+                opening.fail(&error);
                 self.streams.push(None);
             }
         }
@@ -223,7 +231,7 @@ impl Member {
                         .expect("it was added");
                 }
                 Err(Errno::AGAIN | Errno::NOTCONN) => {}
-                Err(_) => self.close(nth),
+                Err(error) => self.close(nth, &error),
             }
             return;
         }
@@ -232,18 +240,18 @@ impl Member {
         // TCP drops what is read so, without a copy.
         let unseen = if discards && !is_new { RecvFlags::TRUNC } else { RecvFlags::empty() };
         match recv(&stream.socket, &mut self.buffer[..], RecvFlags::DONTWAIT | unseen) {
-            Ok((_, 0)) => self.close(nth),
+            Ok((_, 0)) => self.close(nth, &"it has ended"),
             Ok(_) if !unseen.is_empty() => {}
             Ok((_, count)) => {
                 stream.take(&self.buffer[..count], now(), &mut self.books);
                 match stream.state {
-                    State::Over => self.close(nth),
+                    State::Over => self.close(nth, &"it was refused, or ended in order"),
                     State::Subscribed if is_new => self.subscribed(nth),
                     _ => {}
                 }
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.close(nth),
+            Err(error) => self.close(nth, &error),
         }
     }
 
@@ -261,13 +269,13 @@ impl Member {
     }
 
     /// A connection has ended, or was not made.
-    fn close(&mut self, nth: usize) {
+    fn close(&mut self, nth: usize, why: &dyn Display) {
         let Some(stream) = self.streams[nth].take() else { return };
         match (&mut self.opening, stream.state) {
             // One that is refused was new, and while any is new they are being opened.
             (Some(opening), State::Connecting(_) | State::Asking(_) | State::Over) => {
                 opening.under_way -= 1;
-                opening.failed += 1;
+                opening.fail(&why);
             }
             _ => self.books.faults.ended += 1,
         }

@@ -267,7 +267,9 @@ impl<D: Driver> Core<D> {
             self.accept_retry.at = None;
             self.driver.accept();
         }
-        while let Some(socket) = self.timers.pop_due(now) {
+        for _ in 0..EVENTS_PER_TURN {
+            // What is due after these is due still, so the next turn comes at once.
+            let Some(socket) = self.timers.pop_due(now) else { return };
             match self.connections.get_mut(socket) {
                 Some(Connection::Reading(_)) => self.end(socket, EndReason::HeadDeadline),
                 Some(Connection::Refused { .. }) => self.end(socket, EndReason::Refused),

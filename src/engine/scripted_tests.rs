@@ -13,7 +13,7 @@ use crossbeam::queue::ArrayQueue;
 use super::{
     admission::{Admission, Verdict},
     connection::EndReason,
-    core::{Core, CoreContext},
+    core::{Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
 };
 use crate::{
@@ -52,7 +52,8 @@ impl Driver for Scripted {
     }
 
     fn receive(&mut self, socket: Socket, buffer: &mut [u8]) -> Received {
-        let request = std::mem::take(&mut self.requests[socket.slot as usize]);
+        let request = self.requests.get_mut(socket.slot as usize).map(std::mem::take);
+        let request = request.unwrap_or_default();
         buffer[..request.len()].copy_from_slice(request.as_bytes());
         if request.is_empty() { Received::Nothing } else { Received::Bytes(request.len()) }
     }
@@ -302,4 +303,30 @@ fn who_has_room_after_the_process_was_stopped_is_not_cut() {
     sockets.iter().for_each(|&socket| core.happen(Event::Ready(socket, Watch::Writable)));
     (0..100).for_each(|_| turns(&mut core, now));
     assert_eq!((core.driver.closed.len(), core.context.counters.lagging.get()), (0, 0));
+}
+
+#[test]
+fn deadlines_that_many_have_at_once_are_kept_slice_by_slice() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = core(&provider, start);
+    let silent = 1..=1000;
+    let count = silent.clone().count() as u64;
+    for slot in silent {
+        core.happen(Event::Accepted(Socket { slot, generation: 1 }));
+        core.turn(start);
+    }
+    let due = start + limits::HEAD_DEADLINE;
+    let ended = |core: &Core<Scripted>| core.context.counters.ends(EndReason::HeadDeadline).get();
+    assert_eq!(ended(&core), 0);
+    let mut turns = 0;
+    while ended(&core) < count {
+        let before = ended(&core);
+        let turn = core.turn(due);
+        assert!(ended(&core) - before <= 64, "{} in one turn", ended(&core) - before);
+        let is_at_once = |turn| matches!(turn, Turn::Idle(Some(at)) if at <= due);
+        assert!(ended(&core) == count || is_at_once(turn), "{turn:?}");
+        turns += 1;
+        assert!(turns < 1000, "they are not kept");
+    }
 }

@@ -257,10 +257,18 @@ impl Uring {
         let _ = self.run_inline(shutdown);
     }
 
+    /// By their tags: to find those of a descriptor the kernel looks at every watch of the ring.
     fn cancel_watches(&mut self, socket: Socket) {
-        let all = types::CancelBuilder::fd(types::Fixed(socket.slot)).all();
-        // Those that the shutdown has ended already are not found, which is as well.
-        let _ = self.run_inline(opcode::AsyncCancel2::new(all).build());
+        let watches = [Operation::Readable, Operation::Writable, Operation::Leave];
+        // What is queued besides is submitted first, so that these fit.
+        self.flush();
+        for operation in watches {
+            let watch = Tag { operation, socket }.to_user_data();
+            let cancel = opcode::AsyncCancel::new(watch).build();
+            self.push(cancel, Operation::Inline, NO_SOCKET);
+        }
+        // Those that there are none of, or that the shutdown has ended, are not found, which is as well.
+        self.run_batch(watches.len(), |_, _| {});
     }
 }
 
