@@ -110,9 +110,23 @@ impl<D: Driver> Core<D> {
         cursor: Cursor,
         now: Instant,
     ) {
+        if self.become_lagging(socket, prelude, cursor, Pace::Blocked, now) {
+            self.block(socket);
+        }
+    }
+
+    /// False: it was not live.
+    fn become_lagging(
+        &mut self,
+        socket: Socket,
+        prelude: Prelude,
+        cursor: Cursor,
+        pace: Pace,
+        now: Instant,
+    ) -> bool {
         let Some(&Connection::Live { group, member, has_timer }) = self.connections.get(socket)
         else {
-            return;
+            return false;
         };
         self.remove_live(group, member);
         let lagging = Lagging {
@@ -120,14 +134,14 @@ impl<D: Driver> Core<D> {
             cursor,
             prelude,
             came_at: cursor.sequence,
-            pace: Pace::Blocked,
+            pace,
             progress_at: now,
             has_timer,
             place: self.add_lagging(socket),
         };
         *self.connections.get_mut(socket).expect("it was live") =
             Connection::Lagging(Box::new(lagging));
-        self.block(socket);
+        true
     }
 
     /// There is room again.
@@ -308,9 +322,11 @@ impl<D: Driver> Core<D> {
     /// The Log has overtaken the core and this live connection: it skips, or it ends.
     pub(super) fn live_overtaken(&mut self, socket: Socket, now: Instant) {
         let Some(&Connection::Live { group, .. }) = self.connections.get(socket) else { return };
-        match self.skip(group, self.position) {
-            Some((prelude, cursor)) => self.fall_behind(socket, prelude, cursor, now),
-            None => self.end(socket, EndReason::Overtaken),
+        let Some((prelude, cursor)) = self.skip(group, self.position) else {
+            return self.end(socket, EndReason::Overtaken);
+        };
+        if self.become_lagging(socket, prelude, cursor, Pace::Ready, now) {
+            self.catch_up.ready.push_back(socket);
         }
     }
 

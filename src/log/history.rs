@@ -181,10 +181,11 @@ impl Append<'_> {
             self.start_segment(event_len);
         }
         let tail = self.log.tail();
-        let topic = topics.as_slice().first().map(|topic| topic.id());
-        let conflation_key = topic.zip(message.conflation_key());
+        let mut named = None;
         for topic in topics.as_slice() {
-            topic.append(sequence, tail, conflation_key);
+            // A pattern comes behind the topic that it stands for.
+            named = named.filter(|_| topic.is_pattern()).or_else(|| Some(topic.id()));
+            topic.append(sequence, tail, named.zip(message.conflation_key()));
         }
         let Writer { segment, ids } = &mut *self.writer;
         segment.append(position, topics, event_len, |out| {

@@ -6,11 +6,14 @@ use crate::{
     engine::{Admission, Verdict},
     http::{RequestHead, error},
     log::Sequence,
-    provider::{LocalProvider, SubscribeRequest},
+    provider::{LagPolicy, LocalProvider, SubscribeRequest},
 };
 
 /// Names its peer in a request, so that it is known whose head was complete when.
 pub(super) const PEER: &str = "x-peer";
+
+/// Names a policy in a request.
+pub(super) const LAG: &str = "x-lag";
 
 /// Reads what to do from the request alone: method, path, and headers.
 #[derive(Debug)]
@@ -52,11 +55,25 @@ impl Admission for ByPath {
                 Verdict::Subscribe(SubscribeRequest {
                     topics,
                     last_event_id: text("last-event-id"),
-                    lag: None,
+                    lag: text(LAG).map(|name| lag_policy(&name)),
                 })
             }
             "POST" => Verdict::HandOver,
             _ => Verdict::Refuse(error(405, "not here")),
         }
     }
+}
+
+/// What a peer writes for its policy, and what that is.
+pub(super) fn lag_name(policy: LagPolicy) -> &'static str {
+    match policy {
+        LagPolicy::Disconnect => "disconnect",
+        LagPolicy::SkipToNewest => "skip",
+        LagPolicy::Conflate => "conflate",
+    }
+}
+
+fn lag_policy(name: &str) -> LagPolicy {
+    let all = [LagPolicy::Disconnect, LagPolicy::SkipToNewest, LagPolicy::Conflate];
+    all.into_iter().find(|&policy| lag_name(policy) == name).expect("peers write nothing else")
 }

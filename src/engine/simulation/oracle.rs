@@ -35,6 +35,7 @@ pub(super) struct Tally {
     pub(super) ends: [u64; EndReason::ALL.len()],
     pub(super) streams: u64,
     pub(super) gaps: u64,
+    pub(super) skips: u64,
     pub(super) bytes: u64,
     pub(super) published: u64,
     /// Subscriptions found to have had everything.
@@ -85,7 +86,7 @@ impl Oracle {
         watched.retain(|&id| {
             let link = scene.network.link(id);
             if let Some(subscription) = scene.peers[id.0].subscription_mut() {
-                subscription.look(&link.response, scene.publisher);
+                subscription.look(&link.response, scene.publisher, scene.tail);
             }
             self.check_reply(link, &scene.peers[id.0], scene.network);
             let Some(ended) = link.ended else { return true };
@@ -149,6 +150,7 @@ impl Oracle {
         if let Some(subscription) = peer.subscription() {
             self.tally.streams += u64::from(!subscription.is_refused() && subscription.is_begun());
             self.tally.gaps += u64::from(subscription.has_gap);
+            self.tally.skips += u64::from(subscription.has_skipped);
         }
         self.tally.bytes += link.response.len() as u64;
     }
@@ -162,7 +164,8 @@ impl Oracle {
     }
 
     fn was_overtaken(&self, peer: &Peer, scene: &Scene<'_>) -> bool {
-        peer.subscription().is_some_and(|one| one.has_lost(scene.tail, scene.publisher))
+        peer.subscription()
+            .is_some_and(|one| one.disconnects() && one.has_lost(scene.tail, scene.publisher))
     }
 
     /// Whoever has time left is owed all that was published before its core was told to end.
@@ -190,11 +193,11 @@ impl Oracle {
             // Where there is room again, a heartbeat that found none is no longer owed.
             let is_full = link.room() == 0 && !link.is_finished();
             if let Some(since) = link.short_since.filter(|_| is_full) {
-                let deadline = since + limits::WRITE_STALL_DEADLINE;
+                let deadline = since + limits::WRITE_STALL_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
             }
             if !link.is_finished() && !peer.is_head_in(link.received) {
-                let deadline = accepted + limits::HEAD_DEADLINE;
+                let deadline = accepted + limits::HEAD_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} sends no head and is not cut", id.0);
             }
         }

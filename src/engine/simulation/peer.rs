@@ -3,12 +3,12 @@
 use fastrand::Rng;
 
 use super::{
-    admission::PEER,
+    admission::{LAG, PEER, lag_name},
     plan::Plan,
     selection::{self, selected},
     subscription::Subscription,
 };
-use crate::limits;
+use crate::{limits, provider::LagPolicy};
 
 /// A peer. Its number is that of its connection.
 #[derive(Debug)]
@@ -79,13 +79,19 @@ impl Peer {
     ) -> Self {
         let names = selection::draw(rng, &plan.peers, plan.publishing.topics);
         let version = if plan.peers.has_bare && rng.bool() { "1.0" } else { "1.1" };
+        let lag = if rng.u8(0..100) < plan.peers.lagging {
+            *rng.choice(&[LagPolicy::SkipToNewest, LagPolicy::Conflate]).expect("there are two")
+        } else {
+            LagPolicy::Disconnect
+        };
         let resume = last_event_id.as_ref().map(|id| format!("Last-Event-ID: {id}\r\n"));
         let request = format!(
-            "GET /{} HTTP/{version}\r\nHost: x\r\n{PEER}: {number}\r\n{}\r\n",
+            "GET /{} HTTP/{version}\r\nHost: x\r\n{PEER}: {number}\r\n{LAG}: {}\r\n{}\r\n",
             names.join(","),
+            lag_name(lag),
             resume.unwrap_or_default(),
         );
-        let subscription = Subscription::new(selected(&names), last_event_id);
+        let subscription = Subscription::new(selected(&names), last_event_id, lag);
         Self {
             asks: Asks::Subscription(Box::new(subscription)),
             window: rng.usize(1..=plan.peers.window_max),

@@ -51,6 +51,8 @@ pub(super) struct Publishing {
     pub(super) batch_max: usize,
     /// Of a hundred messages, those that bring an id.
     pub(super) own_ids: u8,
+    /// Of a hundred messages, those with a conflation key.
+    pub(super) keyed: u8,
     /// How often, of a thousand calls of a driver, a message comes while it is under way.
     pub(super) meanwhile: u16,
 }
@@ -65,6 +67,8 @@ pub(super) struct PeersPlan {
     pub(super) has_bare: bool,
     /// Of a hundred, those that say what they saw last.
     pub(super) resuming: u8,
+    /// Of a hundred, those that ask to skip or to be conflated.
+    pub(super) lagging: u8,
     /// Of a hundred, those that behave in some way that is not a healthy subscriber's.
     pub(super) unhealthy: u8,
     /// Of a hundred, those whose head comes in pieces.
@@ -140,6 +144,7 @@ fn publishing(rng: &mut Rng, is_tight: bool) -> Publishing {
         bytes_max,
         batch_max: one_of(rng, &[1, 1, 4, 12]),
         own_ids: sometimes(rng, 100),
+        keyed: sometimes(rng, 100),
         meanwhile: one_of(rng, &[0, 0, 5, 50]),
     }
 }
@@ -152,6 +157,7 @@ fn peers(rng: &mut Rng) -> PeersPlan {
         has_patterns: rng.bool(),
         has_bare: rng.bool(),
         resuming: sometimes(rng, 100),
+        lagging: sometimes(rng, 100),
         unhealthy: sometimes(rng, 90),
         in_pieces: sometimes(rng, 100),
     }

@@ -21,6 +21,8 @@ pub(super) struct Published {
     pub(super) id: String,
     pub(super) topics: Topics,
     pub(super) event: String,
+    /// Its conflation key.
+    key: Option<u8>,
 }
 
 /// Publishes, and remembers.
@@ -67,6 +69,16 @@ impl Publisher {
         let skipped = from.since(Sequence::FIRST).unwrap_or(0);
         let mut rest = self.published.iter().skip(skipped);
         rest.position(|message| message.topics.meets(topics)).map(|nth| from.plus(nth))
+    }
+
+    /// Whether a later message stands for this one, for somebody who conflates these topics.
+    pub(super) fn is_superseded(&self, sequence: Sequence, topics: Topics) -> bool {
+        let Some(message) = self.at(sequence).filter(|message| message.key.is_some()) else {
+            return false;
+        };
+        let shared = message.topics.both(topics);
+        let later = self.published.iter().skip(sequence.since(Sequence::FIRST).unwrap_or(0) + 1);
+        later.into_iter().any(|other| other.key == message.key && other.topics.meets(shared))
     }
 
     /// The id that the message with this sequence has unless it brings one.
@@ -141,7 +153,11 @@ impl Publisher {
         }
         event.push('\n');
         let (names, topics) = self.draw_topics();
-        Draft { message, names, expected: Published { id, topics, event } }
+        let key = (self.rng.u8(0..100) < self.plan.keyed).then(|| self.rng.u8(0..3));
+        if let Some(key) = key {
+            message = message.conflate_by(&key.to_string());
+        }
+        Draft { message, names, expected: Published { id, topics, event, key } }
     }
 
     fn draw_topics(&mut self) -> (Vec<&'static str>, Topics) {

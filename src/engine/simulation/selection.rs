@@ -24,6 +24,10 @@ impl Topics {
         self.0 & other.0 != 0
     }
 
+    pub(super) fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) fn bits(self) -> u32 {
         self.0
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     http::LAST_CHUNK,
     log::{AutomaticId, Sequence},
-    provider::AfterGap,
+    provider::{AfterGap, LagPolicy},
 };
 
 /// One subscription, as far as it has got.
@@ -18,9 +18,11 @@ use crate::{
 pub(super) struct Subscription {
     topics: Topics,
     last_event_id: Option<String>,
+    lag: LagPolicy,
     stream: Stream,
     place: Place,
     pub(super) has_gap: bool,
+    pub(super) has_skipped: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +57,9 @@ enum GapRule {
 }
 
 impl Subscription {
-    pub(super) fn new(topics: Topics, last_event_id: Option<String>) -> Self {
-        let stream = Stream::default();
-        Self { topics, last_event_id, stream, place: Place::NotBegun, has_gap: false }
+    pub(super) fn new(topics: Topics, last_event_id: Option<String>, lag: LagPolicy) -> Self {
+        let (stream, place) = (Stream::default(), Place::NotBegun);
+        Self { topics, last_event_id, lag, stream, place, has_gap: false, has_skipped: false }
     }
 
     /// Its head was complete, at the latest when `latest` was the head of the Log.
@@ -115,21 +117,24 @@ impl Subscription {
     }
 
     /// Looks at all that was sent on its connection.
-    pub(super) fn look(&mut self, sent: &[u8], publisher: &Publisher) {
+    pub(super) fn look(&mut self, sent: &[u8], publisher: &Publisher, tail: Sequence) {
         while let Some(unit) = self.stream.next(sent) {
             match unit {
-                Unit::Event(event) => self.event(event, publisher),
+                Unit::Event(event) => self.event(event, publisher, tail),
                 Unit::StreamBegins => {
                     assert_ne!(self.place, Place::NotBegun, "an answer before the request");
                 }
                 Unit::Heartbeat | Unit::Refused | Unit::Ends => {}
             }
         }
-        self.check_rest(self.stream.rest(sent), publisher);
+        self.check_rest(self.stream.rest(sent), publisher, tail);
     }
 
-    fn event(&mut self, event: &str, publisher: &Publisher) {
+    fn event(&mut self, event: &str, publisher: &Publisher, tail: Sequence) {
         let is_gap = event.contains("\nevent: fanfare.gap\n");
+        if is_gap && event.contains("\"reason\":\"lagged\"") {
+            return self.skip(event, publisher, tail);
+        }
         let place = std::mem::replace(&mut self.place, Place::NotBegun);
         self.place = match place {
             Place::Resumes(resume) if is_gap => {
@@ -144,6 +149,25 @@ impl Subscription {
             }
             place => Place::At(self.message(event, &place, publisher).plus(1)),
         };
+    }
+
+    /// It was too slow, and is told where it goes on.
+    fn skip(&mut self, event: &str, publisher: &Publisher, tail: Sequence) {
+        assert_ne!(self.lag, LagPolicy::Disconnect, "it did not ask to skip");
+        assert!(self.has_lost(tail, publisher), "it skips and has lost nothing: {self:?}");
+        let number = |field: &str| {
+            let (_, rest) = event.split_once(field).expect("the gap event has it");
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            Sequence::new(digits.parse().expect("it is a number"))
+        };
+        let epoch = publisher.id_at(0).trim_end_matches('0').to_owned();
+        let had = number(&format!("\"requested\":\"{epoch}"));
+        let first = number(&format!("\"first_available\":\"{epoch}"));
+        assert!(had < first && first <= publisher.head(), "{event}");
+        let due = self.due(&self.place, publisher);
+        assert!(due.iter().any(|&due| had < due), "{due:?} was due, and is left out by {event}");
+        self.has_skipped = true;
+        self.place = Place::At(first);
     }
 
     fn gap_event(&self, resume: &Resume, reason: &str, publisher: &Publisher) -> String {
@@ -171,6 +195,18 @@ impl Subscription {
 
     /// The messages that may come next.
     fn due(&self, place: &Place, publisher: &Publisher) -> Vec<Sequence> {
+        let due = self.due_in_order(place, publisher);
+        if self.lag != LagPolicy::Conflate {
+            return due;
+        }
+        let spared = |&at: &Sequence| {
+            let next = publisher.is_superseded(at, self.topics);
+            next.then(|| publisher.next_of(self.topics, at.plus(1))).flatten()
+        };
+        due.into_iter().flat_map(|first| std::iter::successors(Some(first), spared)).collect()
+    }
+
+    fn due_in_order(&self, place: &Place, publisher: &Publisher) -> Vec<Sequence> {
         let next = |from| publisher.next_of(self.topics, from);
         match place {
             Place::NotBegun => Vec::new(),
@@ -185,7 +221,7 @@ impl Subscription {
     }
 
     /// I4: what is behind the last whole event is the beginning of the next.
-    fn check_rest(&self, rest: &[u8], publisher: &Publisher) {
+    fn check_rest(&self, rest: &[u8], publisher: &Publisher, tail: Sequence) {
         let body = self.stream.body();
         let (Place::At(_), false, Body::Chunked | Body::Bare) =
             (&self.place, rest.is_empty(), body)
@@ -200,8 +236,9 @@ impl Subscription {
         let is_heartbeat = wrapped(HEARTBEAT, body).starts_with(rest);
         let is_end = body == Body::Chunked && LAST_CHUNK.starts_with(rest);
         let text = String::from_utf8_lossy(rest);
+        let skips = !self.disconnects() && self.has_lost(tail, publisher);
         assert!(
-            is_due || is_heartbeat || is_end,
+            is_due || is_heartbeat || is_end || skips && begins_gap(&text, body, publisher),
             "{due:?} is due at {:?}; what begins is {text:?}",
             self.place
         );
@@ -234,6 +271,11 @@ impl Subscription {
         is_whole && !is_owed && body != Body::Unknown
     }
 
+    /// Whether it is cut where it has lost something.
+    pub(super) fn disconnects(&self) -> bool {
+        self.lag == LagPolicy::Disconnect
+    }
+
     /// Whether something that it still needs is before `tail`.
     pub(super) fn has_lost(&self, tail: Sequence, publisher: &Publisher) -> bool {
         let first = match &self.place {
@@ -241,6 +283,19 @@ impl Subscription {
             _ => None,
         };
         let first = first.and_then(|first| publisher.next_of(self.topics, first));
-        self.due(&self.place, publisher).into_iter().chain(first).any(|at| at < tail)
+        self.due_in_order(&self.place, publisher).into_iter().chain(first).any(|at| at < tail)
     }
+}
+
+/// Whether it is the beginning of a gap event.
+fn begins_gap(rest: &str, body: Body, publisher: &Publisher) -> bool {
+    const TYPE: &str = "\nevent: fanfare.gap\ndata: {";
+    let event = match body {
+        Body::Chunked => rest.split_once("\r\n").map_or("", |(_, event)| event),
+        _ => rest,
+    };
+    let id = format!("id: {}", publisher.id_at(0).trim_end_matches('0'));
+    let Some(number) = event.strip_prefix(&id) else { return id.starts_with(event) };
+    let after = number.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    after.starts_with(TYPE) || TYPE.starts_with(after)
 }

@@ -102,6 +102,7 @@ impl Tally {
         self.ends.iter_mut().zip(other.ends).for_each(|(sum, more)| *sum += more);
         self.streams += other.streams;
         self.gaps += other.gaps;
+        self.skips += other.skips;
         self.bytes += other.bytes;
         self.published += other.published;
         self.complete += other.complete;
@@ -115,9 +116,9 @@ impl Tally {
             seeds as f64 / took.as_secs_f64(),
             self.virtual_time.as_secs_f64() / took.as_secs_f64(),
         );
-        let Self { streams, gaps, bytes, published, complete, notes, .. } = self;
+        let Self { streams, gaps, skips, bytes, published, complete, notes, .. } = self;
         println!(
-            "{published} messages, {streams} streams, {gaps} gaps, {complete} found complete, \
+            "{published} messages, {streams} streams, {gaps} gaps, {skips} skips, {complete} found complete, \
              {bytes} bytes, {notes} things happened"
         );
         for reason in EndReason::ALL {
@@ -147,7 +148,7 @@ fn every_seed_keeps_every_promise() {
                 reason.name()
             );
         }
-        assert!(tally.gaps > 0 && tally.complete > 0);
+        assert!(tally.gaps > 0 && tally.skips > 0 && tally.complete > 0);
     }
 }
 

@@ -101,6 +101,16 @@ async fn who_conflates_gets_the_latest_of_each_key_on_each_topic() {
 }
 
 #[tokio::test]
+async fn under_a_pattern_a_message_stands_for_those_on_the_same_topic_only() {
+    let provider = provider();
+    let mut pattern = subscribe(&provider, &["p/*"], LagPolicy::Conflate);
+    for (data, topics) in [("1", ["x", "p/1"]), ("2", ["x", "p/2"]), ("3", ["y", "p/1"])] {
+        provider.publish(&Message::new(data).conflate_by("k"), &topics).unwrap();
+    }
+    assert_eq!(drain(&mut pattern).await, ["2", "3"]);
+}
+
+#[tokio::test]
 async fn who_conflates_loses_nothing_that_a_later_message_stands_for() {
     let provider = provider();
     let mut conflates = subscribe(&provider, &["a"], LagPolicy::Conflate);
