@@ -68,6 +68,9 @@ pub const STREAM_EVENT_BYTES_MAX_DEFAULT: usize = 16 * 1024 * 1024;
 /// A connection that takes no byte for this long while it is owed some is cut.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How late a connection's deadline may be looked at, so that those of many are looked at together.
+pub const DEADLINE_SLACK: Duration = Duration::from_millis(100);
+
 /// Default time between two heartbeats of a quiet stream; it is quiet for half as long again at most. A
 /// proxy's usual patience is 60 s.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);

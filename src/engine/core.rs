@@ -214,6 +214,7 @@ impl<D: Driver> Core<D> {
         let has_work = self.pass.end().is_some()
             || self.rest.needs_the_time()
             || self.catch_up.has_ready()
+            || self.timers.has_due(now)
             || !self.events.is_empty()
             || !self.context.commands.is_empty();
         let soonest =
@@ -268,7 +269,6 @@ impl<D: Driver> Core<D> {
             self.driver.accept();
         }
         for _ in 0..EVENTS_PER_TURN {
-            // What is due after these is due still, so the next turn comes at once.
             let Some(socket) = self.timers.pop_due(now) else { return };
             match self.connections.get_mut(socket) {
                 Some(Connection::Reading(_)) => self.end(socket, EndReason::HeadDeadline),

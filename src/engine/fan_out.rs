@@ -16,7 +16,7 @@ use crate::log::{Cursor, Frame, Framing, Segment, Sequence};
 /// Frames of a batch: bounds what planning costs between two slices.
 const FRAMES_MAX: usize = if cfg!(test) { 64 } else { 4096 };
 
-/// Bytes of a batch: what one send offers the kernel at most.
+/// Bytes of a batch for one group: what one send offers the kernel at most.
 const BYTES_MAX: usize = if cfg!(test) { 32 * 1024 } else { 256 * 1024 };
 
 /// Frames wanted by groups in a batch, counted once for each group (4 B each): where every connection
@@ -93,15 +93,16 @@ impl Pass {
         now: Instant,
     ) {
         self.first = from.number();
-        let (mut bytes, mut marked) = (0, 0);
+        let (mut fullest, mut marked) = (0, 0);
         let mut end = from;
         for frame in segment.frames(from..wanted).take(FRAMES_MAX) {
-            if bytes >= BYTES_MAX || marked >= WANTED_MAX {
+            if fullest >= BYTES_MAX || marked >= WANTED_MAX {
                 break;
             }
-            bytes += frame.range().len();
             end = frame.sequence().plus(1);
-            marked += self.mark(groups, &frame);
+            let (count, bytes) = self.mark(groups, &frame);
+            fullest = fullest.max(bytes);
+            marked += count;
         }
         self.end = Some(end);
         for index in 0..self.dirty.len() {
@@ -201,10 +202,11 @@ impl Pass {
         &framed(&self.frame(offset), self.runs[run as usize].framing)[cursor.offset..]
     }
 
-    /// Marks a frame for the groups that want it, and says how many do.
-    fn mark(&mut self, groups: &mut Groups, frame: &Frame<'_>) -> usize {
+    /// Marks a frame for the groups that want it, and says how many do and how many bytes the one of them
+    /// wants that wants the most.
+    fn mark(&mut self, groups: &mut Groups, frame: &Frame<'_>) -> (usize, usize) {
         let offset = (frame.sequence().number() - self.first) as u32;
-        let mut marked = 0;
+        let (mut marked, mut fullest) = (0, 0);
         for topic in frame.topics() {
             for nth in 0..groups.of_topic(topic.id()).len() {
                 let id = groups.of_topic(topic.id())[nth];
@@ -216,10 +218,12 @@ impl Pass {
                     self.dirty.push(id);
                 }
                 group.pending.push(offset);
+                group.pending_bytes += frame.range().len();
+                fullest = fullest.max(group.pending_bytes);
                 marked += 1;
             }
         }
-        marked
+        (marked, fullest)
     }
 
     fn plan_group(&mut self, groups: &mut Groups, id: GroupId, now: Instant) {
@@ -227,6 +231,7 @@ impl Pass {
         group.active_at = now;
         let frames = self.frames.len()..self.frames.len() + group.pending.len();
         self.frames.append(&mut group.pending);
+        group.pending_bytes = 0;
         let run = self.runs.len() as u32;
         self.runs.push(Run { framing: group.manner.framing, frames });
         self.plan.extend(group.live().iter().map(|&socket| Planned { socket, run }));

@@ -36,6 +36,8 @@ pub(super) struct Group {
     population: u32,
     /// Frames of the batch being planned, as offsets from its first.
     pub(super) pending: Vec<u32>,
+    /// Bytes of these.
+    pub(super) pending_bytes: usize,
 }
 
 /// How the members of a group are served.
@@ -85,6 +87,7 @@ impl Groups {
             live: Vec::new(),
             population: 1,
             pending: Vec::new(),
+            pending_bytes: 0,
         };
         self.groups.insert(group);
         if manner.lag == LagPolicy::Conflate {
