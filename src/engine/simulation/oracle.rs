@@ -172,7 +172,9 @@ impl Oracle {
         }
         match peer.subscription() {
             Some(subscription) if subscription.is_begun() && !link.is_finished() => {
-                subscription.is_complete(&link.response, head, scene.publisher)
+                let has_room = link.room() > 0 && self.plan.faults.is_prompt();
+                let is_cut = subscription.lacks_last_chunk() && has_room;
+                subscription.is_complete(&link.response, head, scene.publisher) && !is_cut
             }
             _ => !link.is_finished(),
         }
