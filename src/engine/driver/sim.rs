@@ -6,6 +6,7 @@
 //! to use what it has closed, to close it twice, to arm a watch that is armed, to end a connection for
 //! no reason or for two.
 
+mod faults;
 mod link;
 mod network;
 mod trace;
@@ -22,8 +23,9 @@ use std::{
 use super::{Driver, Event, Received, Send, Sent, Socket, Watch};
 
 pub(in crate::engine) use self::{
+    faults::Faults,
     link::{Ended, Link, LinkId, PeerEnd},
-    network::{Faults, Network},
+    network::Network,
     trace::{Note, Trace},
 };
 

@@ -100,7 +100,8 @@ impl Oracle {
     fn check_reply(&self, link: &Link, peer: &Peer, network: &Network) {
         match peer.subscription() {
             Some(_) if link.finished_at == Some(network.now) => {
-                let is_full = open_now(network, link.core) > self.plan.connections_max;
+                let is_full =
+                    open_since(network, link.core, network.now) > self.plan.connections_max;
                 assert!(is_full || self.is_draining(link.core), "refused for no reason: {peer:?}");
             }
             Some(_) => {}
@@ -136,9 +137,7 @@ impl Oracle {
                     EndReason::Overtaken => self.was_overtaken(peer, scene),
                     EndReason::HeadDeadline => {
                         let accepted = link.accepted_at.expect("it was received from");
-                        let is_prompt = self.plan.faults.is_prompt();
-                        let known = if is_prompt { link.request.len() } else { link.received };
-                        now >= accepted + limits::HEAD_DEADLINE && !peer.is_head_in(known)
+                        now >= accepted + limits::HEAD_DEADLINE && !peer.is_head_in(link.received)
                     }
                     EndReason::Refused => link.is_finished(),
                     EndReason::Shutdown => self.was_shut_down(link, peer, scene),
@@ -155,12 +154,13 @@ impl Oracle {
         self.tally.bytes += link.response.len() as u64;
     }
 
-    /// It took nothing for long enough, and that is not for want of looking: where no watch is late, the
-    /// core has been told of any room there is.
+    /// It took nothing for long enough, and that is not for want of looking: where no watch is late, it
+    /// had no room either when the core last could have been told of some.
     fn was_stalled(&self, link: &Link, now: Instant) -> bool {
-        let is_due = now >= link.progress_at + limits::WRITE_STALL_DEADLINE;
-        let has_room = link.room() > 0 && self.plan.faults.is_prompt();
-        is_due && link.short_since.is_some() && !has_room
+        let due = link.progress_at + limits::WRITE_STALL_DEADLINE;
+        let had_none = link.no_room_at.is_some_and(|at| at >= due);
+        let is_told = self.plan.faults.is_prompt();
+        now >= due && link.short_since.is_some() && (had_none || !is_told)
     }
 
     fn was_overtaken(&self, peer: &Peer, scene: &Scene<'_>) -> bool {
@@ -176,7 +176,9 @@ impl Oracle {
         }
         match peer.subscription() {
             Some(subscription) if subscription.is_begun() && !link.is_finished() => {
-                subscription.is_complete(&link.response, head, scene.publisher)
+                let has_room = link.room() > 0 && self.plan.faults.is_prompt();
+                let is_cut = subscription.lacks_last_chunk() && has_room;
+                subscription.is_complete(&link.response, head, scene.publisher) && !is_cut
             }
             _ => !link.is_finished(),
         }
@@ -236,6 +238,21 @@ impl Oracle {
         }
     }
 
+    /// Checks that nobody waits to be accepted where there has been room for longer than it takes to try
+    /// again.
+    pub(super) fn check_accepted(&self, scene: &Scene<'_>) {
+        let network = scene.network;
+        let recently = network.now - limits::ACCEPT_RETRY_MAX - SETTLED;
+        for core in 0..self.plan.cores {
+            let mut own = network.links().filter(|(_, link)| link.core == core);
+            let had_no_room = open_since(network, core, recently) >= self.plan.sockets_max;
+            let waits =
+                |(_, link): &(LinkId, &Link)| link.accepted_at.is_none() && link.ended.is_none();
+            let waiting = own.find(waits).map(|(id, _)| id);
+            assert!(waiting.is_none() || had_no_room, "{waiting:?} is not accepted");
+        }
+    }
+
     /// Checks a core's tables against what there is.
     pub(super) fn check_tables(&self, core: &Core<Sim>, number: usize, scene: &Scene<'_>) {
         let counters = &core.context.counters;
@@ -258,8 +275,8 @@ impl Oracle {
     }
 }
 
-/// Connections of a core that are open, or were so at this time.
-fn open_now(network: &Network, core: usize) -> usize {
+/// Connections of a core that are open, or were so at this time or later.
+fn open_since(network: &Network, core: usize, time: Instant) -> usize {
     let own = network.links().filter(|(_, link)| link.core == core && link.accepted_at.is_some());
-    own.filter(|(_, link)| link.ended_at.is_none_or(|at| at == network.now)).count()
+    own.filter(|(_, link)| link.ended_at.is_none_or(|at| at >= time)).count()
 }

@@ -33,6 +33,11 @@ impl Topics {
     }
 }
 
+/// Whatever can be subscribed to.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().chain(PATTERNS)
+}
+
 /// Names and patterns to subscribe to. One may be there twice.
 pub(super) fn draw(rng: &mut Rng, plan: &PeersPlan, topics: usize) -> Vec<&'static str> {
     let count = rng.usize(1..=plan.selections_max);

@@ -276,6 +276,11 @@ impl Subscription {
         self.lag == LagPolicy::Disconnect
     }
 
+    /// Whether its stream should end with a last chunk and has not.
+    pub(super) fn lacks_last_chunk(&self) -> bool {
+        self.stream.body() == Body::Chunked
+    }
+
     /// Whether something that it still needs is before `tail`.
     pub(super) fn has_lost(&self, tail: Sequence, publisher: &Publisher) -> bool {
         let first = match &self.place {

@@ -48,6 +48,8 @@ pub(in crate::engine) struct Link {
     pub(in crate::engine) progress_at: Instant,
     /// Since when the core owes it something that the kernel did not take.
     pub(in crate::engine) short_since: Option<Instant>,
+    /// When its core waited, and would have been told if there had been room.
+    pub(in crate::engine) no_room_at: Option<Instant>,
     /// When the core ended its sending side, having refused the peer.
     pub(in crate::engine) finished_at: Option<Instant>,
     pub(in crate::engine) ended: Option<Ended>,
@@ -67,6 +69,7 @@ impl Link {
             accepted_at: None,
             progress_at: now,
             short_since: None,
+            no_room_at: None,
             finished_at: None,
             ended: None,
             ended_at: None,

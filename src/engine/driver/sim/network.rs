@@ -15,38 +15,12 @@ use std::{
 use fastrand::Rng;
 use rustix::io::Errno;
 
-use super::{Ended, Link, LinkId, Note, Trace};
+use super::{Ended, Faults, Link, LinkId, Note, Trace};
 use crate::engine::{
     connection::EndReason,
     counters::CoreCounters,
     driver::{Event, Received, Sent, Socket, Watch},
 };
-
-/// How often a kernel does what it need not, of a hundred times.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::engine) struct Faults {
-    /// A send takes only a part although there is room for more.
-    pub(in crate::engine) partial: u8,
-    /// A send takes nothing: EAGAIN, ENOBUFS.
-    pub(in crate::engine) no_room: u8,
-    /// A receive gives a part, or nothing.
-    pub(in crate::engine) short_receive: u8,
-    /// A watch does not fire yet.
-    pub(in crate::engine) late: u8,
-    /// What an earlier socket of a slot had armed is told when it is closed.
-    pub(in crate::engine) stale: u8,
-    /// Accepting fails for want of descriptors.
-    pub(in crate::engine) no_descriptor: u8,
-    /// A socket cannot be made an ordinary descriptor.
-    pub(in crate::engine) not_taken: u8,
-}
-
-impl Faults {
-    /// Whether a core is told of everything at once, and what it is told of works.
-    pub(in crate::engine) fn is_prompt(self) -> bool {
-        [self.late, self.no_room, self.partial, self.short_receive] == [0; 4]
-    }
-}
 
 /// All sockets, at both ends.
 #[derive(Debug)]
@@ -174,14 +148,11 @@ impl Network {
         self.settle(core);
         let host = &mut self.hosts[core];
         assert!(!host.is_listening, "a core is over and still listens");
-        let queued = std::mem::take(&mut host.backlog);
         let open = host.slots.iter_mut().filter_map(|slot| slot.link.take());
         let left: Vec<LinkId> = open.collect();
         for &id in &left {
             let was_seen = self.link(id).accepted_at.is_some();
             assert!(!was_seen, "a core is over and has not closed connection {}", id.0);
-        }
-        for id in left.into_iter().chain(queued) {
             self.link_mut(id).ended = Some(Ended::NeverAccepted);
         }
         self.note("is over", core, 0, 0);
@@ -313,6 +284,9 @@ impl Network {
     pub(super) fn stop_accepting(&mut self, core: usize) {
         let host = &mut self.hosts[core];
         (host.is_listening, host.is_accepting) = (false, false);
+        for id in std::mem::take(&mut host.backlog) {
+            self.links[id.0].ended = Some(Ended::NeverAccepted);
+        }
         self.note("stops listening", core, 0, 0);
     }
 
@@ -363,6 +337,11 @@ impl Network {
     }
 
     fn fire(&mut self, core: usize, slot: usize, happened: &mut Vec<Event>) {
+        if let Some(id) = self.hosts[core].slots[slot].link
+            && self.links[id.0].room() == 0
+        {
+            self.links[id.0].no_room_at = Some(self.now);
+        }
         for watch in WATCHES {
             let fires = self.fires(&self.hosts[core].slots[slot], watch);
             if fires && !self.chance(self.faults.late) {
