@@ -84,7 +84,9 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// What it prints is for whoever watches: the table alone goes to standard output.
 fn run(command: &mut Command) -> Result<(), String> {
+    command.stdout(std::io::stderr());
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
