@@ -271,7 +271,8 @@ impl Oracle {
         if subscribers == 0 {
             assert!(core.groups.is_empty(), "a group without a member");
         }
-        assert!(counters.lagging.get() <= subscribers);
+        let live: usize = core.groups.iter().map(|group| group.live().len()).sum();
+        assert_eq!(live as u64 + counters.lagging.get(), subscribers, "live and lagging");
     }
 }
 

@@ -166,6 +166,7 @@ impl World {
         }
         if is_idle {
             self.with_scene(|oracle, scene| oracle.check_deadlines(scene));
+            self.check_timers();
         }
     }
 

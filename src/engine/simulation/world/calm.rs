@@ -50,12 +50,16 @@ impl World {
         self.publisher.borrow_mut().be_quiet(is_calm);
     }
 
-    /// After all deadlines nobody is left who has missed his, and no timer but those of who is here.
+    /// After all deadlines nobody is left who has missed his.
     pub(super) fn let_deadlines_pass(&mut self) {
         self.network.borrow_mut().faults = Default::default();
         self.be_calm(true);
         self.pass_in_ticks(limits::HEAD_DEADLINE + limits::WRITE_STALL_DEADLINE + TICK);
         self.with_scene(|oracle, scene| oracle.check_calm(scene));
+    }
+
+    /// No core has more timers than it has use for.
+    pub(super) fn check_timers(&self) {
         let network = self.network.borrow();
         for (number, seat) in self.cores.iter().enumerate() {
             let Some(core) = &seat.core else { continue };
