@@ -198,6 +198,10 @@ impl Oracle {
                 let deadline = since + limits::WRITE_STALL_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
             }
+            if let Some(refused) = link.finished_at {
+                let deadline = refused + limits::REFUSED_DEADLINE;
+                assert!(now <= deadline, "connection {} is refused and stays", id.0);
+            }
             if !link.is_finished() && !peer.is_head_in(link.received) {
                 let deadline = accepted + limits::HEAD_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} sends no head and is not cut", id.0);
