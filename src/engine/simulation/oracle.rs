@@ -199,7 +199,7 @@ impl Oracle {
                 assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
             }
             if let Some(refused) = link.finished_at {
-                let deadline = refused + limits::REFUSED_DEADLINE;
+                let deadline = refused + limits::REFUSED_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} is refused and stays", id.0);
             }
             if !link.is_finished() && !peer.is_head_in(link.received) {

@@ -99,7 +99,8 @@ impl World {
 /// A connection has one timer, and another when it is refused; they outlive it until they are due.
 fn timers_max(network: &Network, core: usize) -> usize {
     let lingers = |link: &Link| {
-        link.ended_at.is_none_or(|at| at + limits::HEAD_DEADLINE >= network.now)
+        link.ended_at
+            .is_none_or(|at| at + limits::HEAD_DEADLINE + limits::DEADLINE_SLACK >= network.now)
             && link.accepted_at.is_some()
     };
     let own = network.links().filter(|(_, link)| link.core == core && lingers(link));
