@@ -144,6 +144,8 @@ impl<D: Driver> Core<D> {
             let turn = self.turn(now);
             let is_idle = matches!(turn, Turn::Idle(_));
             if is_idle && spin.until_notified(&self.context.reader.signal, Instant::now) {
+                // However often it is notified, it hears of connections too.
+                self.sleep(Sleep(Some(Duration::ZERO)))?;
                 continue;
             }
             let Some(sleep) = self.sleep_after(turn, now) else { return Ok(()) };
