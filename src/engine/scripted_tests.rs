@@ -13,11 +13,11 @@ use crossbeam::queue::ArrayQueue;
 use super::{
     admission::{Admission, Verdict},
     connection::EndReason,
-    core::{Core, CoreContext},
+    core::{Command, Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
 };
 use crate::{
-    http::RequestHead,
+    http::{LAST_CHUNK, RequestHead},
     limits,
     log::{Log, LogOptions},
     provider::{LocalProvider, SubscribeRequest},
@@ -222,4 +222,23 @@ fn who_has_room_after_the_process_was_stopped_is_not_cut() {
     sockets.iter().for_each(|&socket| core.happen(Event::Ready(socket, Watch::Writable)));
     (0..100).for_each(|_| turns(&mut core, now));
     assert_eq!((core.driver.closed.len(), core.context.counters.lagging.get()), (0, 0));
+}
+
+#[test]
+fn a_core_that_drains_is_done_in_time_however_much_is_published() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let mut now = Instant::now();
+    let mut core = core(&provider, now);
+    core.context.commands.push(Command::Drain).unwrap();
+    let deadline = now + limits::DRAIN_DEADLINE;
+    let large = Message::new("x".repeat(limits::BODY_BYTES_MAX * 3 / 4));
+    while now < deadline {
+        // More than a pass takes.
+        (0..3).for_each(|_| _ = provider.publish(&large, &[""]).unwrap());
+        assert_ne!(core.turn(now), Turn::Done, "the subscriber is owed something");
+        now += Duration::from_millis(100);
+    }
+    assert_eq!(core.turn(now), Turn::Done);
+    assert_eq!(core.driver.closed, [SOCKET]);
+    assert!(!core.driver.sent[0].ends_with(LAST_CHUNK), "it has not had everything");
 }
