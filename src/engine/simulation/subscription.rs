@@ -229,6 +229,11 @@ impl Subscription {
         is_whole && !is_owed && body != Body::Unknown
     }
 
+    /// Whether its stream has ended in order.
+    pub(super) fn is_over(&self) -> bool {
+        self.stream.body() == Body::Over
+    }
+
     /// Whether its stream should end with a last chunk and has not.
     pub(super) fn lacks_last_chunk(&self) -> bool {
         self.stream.body() == Body::Chunked
