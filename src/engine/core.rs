@@ -442,11 +442,13 @@ impl<D: Driver> Core<D> {
     /// While draining: ends whoever has had everything, and everyone when time is up.
     fn drain(&mut self, now: Instant) {
         let Some(until) = self.drain_until else { return };
-        if self.pass.end().is_some() || self.position < self.wanted {
+        let has_time = now < until;
+        let is_owed = self.pass.end().is_some() || self.position < self.wanted;
+        if is_owed && has_time {
             return;
         }
         let is_over = |connection: &Connection| match connection {
-            Connection::Lagging(_) | Connection::Refused { .. } => now >= until,
+            Connection::Lagging(_) | Connection::Refused { .. } => !has_time,
             Connection::Live { .. } | Connection::Reading(_) => true,
         };
         let over: Vec<Socket> = self
@@ -455,7 +457,11 @@ impl<D: Driver> Core<D> {
             .filter_map(|(socket, connection)| is_over(connection).then_some(socket))
             .collect();
         for socket in over {
-            self.end_in_order(socket);
+            if is_owed {
+                self.end(socket, EndReason::Shutdown);
+            } else {
+                self.end_in_order(socket);
+            }
         }
     }
 

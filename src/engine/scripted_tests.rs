@@ -13,11 +13,11 @@ use crossbeam::queue::ArrayQueue;
 use super::{
     admission::{Admission, Verdict},
     connection::EndReason,
-    core::{Core, CoreContext, Turn},
+    core::{Command, Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
 };
 use crate::{
-    http::RequestHead,
+    http::{LAST_CHUNK, RequestHead},
     limits,
     log::{Log, LogOptions},
     provider::{LocalProvider, SubscribeRequest},
@@ -328,4 +328,23 @@ fn deadlines_that_many_have_at_once_are_kept_slice_by_slice() {
         turns += 1;
         assert!(turns < 1000, "they are not kept");
     }
+}
+
+#[test]
+fn a_core_that_drains_is_done_in_time_however_much_is_published() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let mut now = Instant::now();
+    let mut core = core(&provider, now);
+    core.context.commands.push(Command::Drain).unwrap();
+    let deadline = now + limits::DRAIN_DEADLINE;
+    let large = Message::new("x".repeat(limits::BODY_BYTES_MAX * 3 / 4));
+    while now < deadline {
+        // More than a pass takes.
+        (0..3).for_each(|_| _ = provider.publish(&large, &[""]).unwrap());
+        assert_ne!(core.turn(now), Turn::Done, "the subscriber is owed something");
+        now += Duration::from_millis(100);
+    }
+    assert_eq!(core.turn(now), Turn::Done);
+    assert_eq!(core.driver.closed, [SOCKET]);
+    assert!(!core.driver.sent[0].ends_with(LAST_CHUNK), "it has not had everything");
 }

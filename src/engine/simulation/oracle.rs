@@ -7,6 +7,7 @@ use super::{
     peer::{Asks, Peer},
     plan::Plan,
     publisher::Publisher,
+    subscription::Subscription,
 };
 use crate::{
     engine::{
@@ -172,7 +173,10 @@ impl Oracle {
     fn was_shut_down(&self, link: &Link, peer: &Peer, scene: &Scene<'_>) -> bool {
         let Some((told, head)) = self.draining[link.core] else { return false };
         if scene.network.now >= told + limits::DRAIN_DEADLINE {
-            return true;
+            let is_whole = |subscription: &Subscription| {
+                subscription.is_complete(&link.response, head, scene.publisher)
+            };
+            return peer.subscription().is_none_or(|one| !one.is_over() || is_whole(one));
         }
         match peer.subscription() {
             Some(subscription) if subscription.is_begun() && !link.is_finished() => {

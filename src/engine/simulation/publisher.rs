@@ -81,6 +81,12 @@ impl Publisher {
         later.into_iter().any(|other| other.key == message.key && other.topics.meets(shared))
     }
 
+    /// How many topics the messages from `from` on have together.
+    pub(super) fn topics_from(&self, from: Sequence) -> usize {
+        let rest = self.published.iter().skip(from.since(Sequence::FIRST).unwrap_or(0));
+        rest.fold(0, |topics, message| topics | message.topics.bits()).count_ones() as usize
+    }
+
     /// The id that the message with this sequence has unless it brings one.
     pub(super) fn id_at(&self, sequence: u64) -> String {
         format!("{:08x}-{sequence}", self.epoch)

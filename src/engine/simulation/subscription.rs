@@ -276,6 +276,11 @@ impl Subscription {
         self.lag == LagPolicy::Disconnect
     }
 
+    /// Whether its stream has ended in order.
+    pub(super) fn is_over(&self) -> bool {
+        self.stream.body() == Body::Over
+    }
+
     /// Whether its stream should end with a last chunk and has not.
     pub(super) fn lacks_last_chunk(&self) -> bool {
         self.stream.body() == Body::Chunked

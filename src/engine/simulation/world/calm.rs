@@ -81,6 +81,8 @@ impl World {
         assert_eq!(open, 0, "connections that did not end");
         drop(network);
         assert_eq!(self.provider.subscriptions(), 0, "subscriptions that did not end");
+        let retained = self.publisher.borrow().topics_from(self.provider.log().tail());
+        assert_eq!(self.provider.topics(), retained, "topics in the table and retained");
         for name in selection::all() {
             assert_eq!(self.provider.subscribers(name), 0, "subscribers of {name:?}");
             self.check_nobody_is_woken_for(name);
