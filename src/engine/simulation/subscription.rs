@@ -256,7 +256,17 @@ impl Subscription {
 
     /// Whether it has all that is owed to it of what was published before `head`.
     pub(super) fn is_complete(&self, sent: &[u8], head: Sequence, publisher: &Publisher) -> bool {
-        let next = |from| publisher.next_of(self.topics, from).is_some_and(|at| at < head);
+        // Where a later one stands for a message, it is that one which is owed, though not before `head`.
+        let spared = |at: Sequence| {
+            self.lag == LagPolicy::Conflate && publisher.is_superseded(at, self.topics)
+        };
+        let next = |from| {
+            let mut owed = publisher.next_of(self.topics, from);
+            while let Some(at) = owed.filter(|&at| spared(at)) {
+                owed = publisher.next_of(self.topics, at.plus(1));
+            }
+            owed.is_some_and(|at| at < head)
+        };
         let is_owed = match &self.place {
             Place::NotBegun => true,
             Place::Between(_, latest) => next(*latest),
