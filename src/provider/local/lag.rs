@@ -39,14 +39,18 @@ impl LocalProvider {
     /// policy is to cut it.
     pub fn skip(&self, topics: &[Arc<Topic>], policy: LagPolicy, next: Sequence) -> Option<Start> {
         let head = self.log().head();
+        // A pattern's index may name frames yet that are retired.
+        let retained = next.max(self.log().tail());
         let first = match policy {
             LagPolicy::Disconnect => return None,
             LagPolicy::SkipToNewest => {
-                let newest = topics.iter().filter_map(|topic| topic.newest(next..head)).max();
+                let newest = topics.iter().filter_map(|topic| topic.newest(retained..head)).max();
                 newest.unwrap_or(head)
             }
-            LagPolicy::Conflate => self.log().tail().max(next),
+            LagPolicy::Conflate => retained,
         };
+        // A new pattern knows nothing from before it began: reading from there would fail again.
+        self.complete_patterns(topics, first);
         let last_seen = self.id_at(Sequence::new(next.number() - 1)).to_string();
         let gap = gap_message(&last_seen, self.id_at(first), GapReason::Lagged);
         Some(Start { cursor: Cursor::at(first), gap: Some(gap.to_bytes()) })

@@ -146,7 +146,7 @@ impl LocalProvider {
 
     /// Sees to it that the patterns among `topics` know their frames from `from` on, as far as they are
     /// retained. A pattern that is new knows none: that costs O(frames from `from` on), once.
-    fn complete_patterns(&self, topics: &[Arc<Topic>], from: Sequence) {
+    pub(super) fn complete_patterns(&self, topics: &[Arc<Topic>], from: Sequence) {
         for pattern in topics.iter().filter(|topic| topic.is_pattern()) {
             if from < pattern.complete_from() {
                 let from = from.max(self.log().tail());

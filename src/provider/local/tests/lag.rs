@@ -42,6 +42,21 @@ async fn each_policy_has_its_answer_to_what_is_lost() {
     assert_eq!(drain(&mut skips).await, ["live"]);
 }
 
+/// A pattern's index is tidied when the next of its messages comes.
+#[tokio::test]
+async fn who_skips_on_a_pattern_is_told_once_where_nothing_of_it_is_left() {
+    let provider = provider();
+    let mut skips = subscribe(&provider, &["p/*"], LagPolicy::SkipToNewest);
+    publish(&provider, "p/1", "lost");
+    overtake(&provider);
+    let gap = skips.next().await.unwrap().unwrap();
+    assert!(gap.windows(6).any(|bytes| bytes == b"lagged"));
+    let again = tokio::time::timeout(Duration::from_millis(20), skips.next()).await;
+    assert!(again.is_err(), "there is nothing to tell: {again:?}");
+    publish(&provider, "p/2", "next");
+    assert_eq!(drain(&mut skips).await, ["next"]);
+}
+
 #[tokio::test]
 async fn resuming_from_a_gap_event_goes_on_behind_it() {
     let provider = provider();
