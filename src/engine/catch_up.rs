@@ -330,13 +330,11 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Whether a connection goes on where it is too far behind. It then keeps the rest of a frame that
+    /// Whether a live connection goes on where it is too far behind. It then keeps the rest of a frame that
     /// it has begun, which may be gone by the time there is room for it.
     pub(super) fn may_skip(&self, socket: Socket) -> bool {
-        let group = match self.connections.get(socket) {
-            Some(Connection::Live { group, .. }) => *group,
-            Some(Connection::Lagging(lagging)) => lagging.group,
-            _ => return false,
+        let Some(&Connection::Live { group, .. }) = self.connections.get(socket) else {
+            return false;
         };
         self.groups.get(group).manner.lag != LagPolicy::Disconnect
     }

@@ -27,7 +27,7 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    /// What is appended from here on is looked at; all frames before are retained from `complete_from` on.
+    /// Looks at what is appended from here on.
     pub(super) fn new(from: Sequence) -> Self {
         Self { from, complete_from: from, kept: BTreeMap::new(), by_key: HashMap::new() }
     }
