@@ -115,9 +115,10 @@ impl LocalProvider {
         append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
         let topics = self.shared.topics.resolve(topics, &self.shared.log);
         let sequence = append.append(message, topics.clone());
+        let receipt = self.receipt(sequence, message, &topics);
         self.publish_appended(append);
         self.announce(std::slice::from_ref(&topics));
-        Ok(self.receipt(sequence, message, &topics))
+        Ok(receipt)
     }
 
     /// Publishes messages one after the other with nothing in between: readers see all or none.
@@ -135,21 +136,17 @@ impl LocalProvider {
             self.check_own_ids(&messages)?;
         }
         append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
-        let mut sequences = Vec::with_capacity(batch.len());
+        let mut receipts = Vec::with_capacity(batch.len());
         let mut batch_topics = Vec::with_capacity(batch.len());
         for publication in batch {
             let topics = self.shared.topics.resolve(publication.topics, &self.shared.log);
-            sequences.push(append.append(publication.message, topics.clone()));
+            let sequence = append.append(publication.message, topics.clone());
+            receipts.push(self.receipt(sequence, publication.message, &topics));
             batch_topics.push(topics);
         }
         self.publish_appended(append);
         self.announce(&batch_topics);
-        let appended = sequences.iter().zip(batch).zip(&batch_topics);
-        Ok(appended
-            .map(|((&sequence, publication), topics)| {
-                self.receipt(sequence, publication.message, topics)
-            })
-            .collect())
+        Ok(receipts)
     }
 
     /// Publishes a batch once, however often it is asked to under the same key.
@@ -377,6 +374,8 @@ impl LocalProvider {
         }
     }
 
+    /// The receipt of what is appended and not yet published: whoever has had the message may have left
+    /// already.
     fn receipt(&self, sequence: Sequence, message: &Message, topics: &FrameTopics) -> Receipt {
         let subscribers = self.shared.topic_sets.count(topics.as_slice());
         match message.event_id() {

@@ -156,6 +156,20 @@ fn a_batch_with_a_fault_publishes_nothing() {
     assert_eq!(receipts.len(), 1);
 }
 
+/// A subscriber that has had enough leaves before the publisher goes on.
+#[test]
+fn a_receipt_counts_who_was_there_when_the_message_came() {
+    let provider = provider();
+    let joined = provider.join(&["a".to_owned()]).unwrap();
+    let (to_leave, leaves_from) = (joined.clone(), provider.clone());
+    let leave = Box::new(move || leaves_from.leave(&to_leave));
+    let reader = provider.register_reader(leave).unwrap();
+    joined[0].interest().add_reader(reader.id());
+    assert!(reader.signal.park());
+    assert_eq!(provider.publish(&Message::new("x"), &["a"]).unwrap().subscribers(), 1);
+    assert_eq!(provider.publish(&Message::new("y"), &["a"]).unwrap().subscribers(), 0);
+}
+
 #[tokio::test]
 async fn an_own_id_is_kept_and_resumed_from_while_it_is_retained() {
     let provider = provider();
