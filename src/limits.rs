@@ -133,6 +133,12 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// Sockets waiting for the control runtime to take them.
 pub const HAND_OVER_QUEUE: usize = 1024;
 
+/// Requests waiting for their decision to begin. Beyond, they are refused.
+pub const QUESTION_QUEUE: usize = 1024;
+
+/// Decisions in progress. Each holds its request's head, and what the callback holds.
+pub const QUESTIONS_MAX: usize = 16 * 1024;
+
 /// Commands waiting for a core.
 pub const COMMAND_QUEUE: usize = 64;
 

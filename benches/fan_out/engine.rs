@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{IpAddr, TcpStream},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -39,8 +39,8 @@ pub(super) struct Engine {
 struct Everybody;
 
 impl Admission for Everybody {
-    fn admit(&self, _: &RequestHead<'_>) -> Verdict {
-        Verdict::Subscribe(SubscribeRequest::to(&[""]))
+    fn admit(&self, _: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
+        Verdict::Subscribe(SubscribeRequest::to(&[""]).into())
     }
 }
 
@@ -51,6 +51,7 @@ impl Engine {
         let before = core_threads();
         let provider = LocalProvider::new(LogOptions::default());
         let (hand_over, _) = tokio::sync::mpsc::channel(1);
+        let (questions, _) = tokio::sync::mpsc::channel(1);
         let options = EngineOptions {
             listen: ([127, 0, 0, 1], 0).into(),
             cores: NonZeroUsize::new(1),
@@ -59,6 +60,7 @@ impl Engine {
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             admission: Arc::new(Everybody),
             hand_over,
+            questions,
         };
         let engine = engine::Engine::start(options, &provider).expect("the engine starts");
         let thread = core_threads().into_iter().find(|thread| !before.contains(thread));

@@ -93,7 +93,10 @@ impl<D: Driver> Core<D> {
             pace: Pace::Ready,
             progress_at: now,
             // That of its head, which is due before it could have stalled.
-            has_timer: true,
+            has_timer: match self.connections.get(socket) {
+                Some(Connection::Asking(asking)) => asking.has_timer,
+                _ => true,
+            },
             place: self.add_lagging(socket),
         };
         *self.connections.get_mut(socket).expect("it was read") =

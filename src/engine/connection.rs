@@ -2,14 +2,21 @@
 
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::group::GroupId;
-use crate::log::{Cursor, Sequence};
+use crate::{
+    http::Version,
+    log::{Cursor, Sequence},
+};
 
 /// The state of a connection. A live one costs these bytes and its place in its group.
 #[derive(Debug)]
 pub(super) enum Connection {
     /// Its request head has not arrived in full; this much has.
     Reading(Option<Box<PartialHead>>),
+    /// It waits to hear whether it may come in.
+    Asking(Box<Asking>),
     /// It has had everything up to its core's position.
     Live {
         group: GroupId,
@@ -30,6 +37,18 @@ const _: () = assert!(size_of::<Connection>() <= 16, "every connection pays for 
 #[derive(Debug, Default)]
 pub(super) struct PartialHead {
     pub(super) bytes: Vec<u8>,
+}
+
+/// A connection that is being decided about.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// Its head, in case that it is handed over.
+    pub(super) received: Vec<u8>,
+    pub(super) version: Version,
+    /// Whether the timer of its head is queued yet.
+    pub(super) has_timer: bool,
+    /// Dropped with it, which tells whoever decides that nobody waits any more.
+    pub(super) _waits: oneshot::Receiver<()>,
 }
 
 /// What a connection needs that is not up to date.
@@ -100,11 +119,13 @@ pub enum EndReason {
     NotHandedOver,
     /// The server was shut down.
     Shutdown,
+    /// Its time was up: that of its token, or of its age.
+    Expired,
 }
 
 impl EndReason {
     /// Every reason, in the order of [`EndReason::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Left,
         Self::Stalled,
         Self::Overtaken,
@@ -113,6 +134,7 @@ impl EndReason {
         Self::HandedOver,
         Self::NotHandedOver,
         Self::Shutdown,
+        Self::Expired,
     ];
 
     /// Its place in [`EndReason::ALL`].
@@ -131,6 +153,7 @@ impl EndReason {
             Self::HandedOver => "handed_over",
             Self::NotHandedOver => "not_handed_over",
             Self::Shutdown => "shutdown",
+            Self::Expired => "expired",
         }
     }
 }

@@ -15,7 +15,7 @@ use crossbeam::queue::ArrayQueue;
 use tokio::sync::mpsc;
 
 use super::{
-    admission::{Admission, HandedOver},
+    admission::{Admission, Answers, Asked, HandedOver},
     catch_up::CatchUp,
     connection::{Connection, EndReason, Prelude},
     counters::CoreCounters,
@@ -23,6 +23,7 @@ use super::{
     fan_out::{Pass, Slice},
     group::{Group, GroupId, Groups},
     heartbeat::Heartbeat,
+    lease::Leases,
     rest::Rest,
     spin::Spin,
     timers::Timers,
@@ -41,6 +42,7 @@ pub(super) struct CoreContext {
     pub(super) reader: Arc<Reader>,
     pub(super) admission: Arc<dyn Admission>,
     pub(super) hand_over: mpsc::Sender<HandedOver>,
+    pub(super) questions: mpsc::Sender<Asked>,
     pub(super) counters: Arc<CoreCounters>,
     pub(super) commands: Arc<ArrayQueue<Command>>,
     pub(super) connections_max: usize,
@@ -64,6 +66,9 @@ pub(super) struct Core<D> {
     pub(super) catch_up: CatchUp,
     pub(super) pass: Pass,
     rest: Rest,
+    /// What was asked and has been answered.
+    pub(super) answers: Answers,
+    pub(super) leases: Leases,
     pub(super) heartbeat: Heartbeat,
     /// Everything before it has been sent to every live connection.
     pub(super) position: Sequence,
@@ -121,6 +126,8 @@ impl<D: Driver> Core<D> {
             catch_up: CatchUp::default(),
             pass: Pass::default(),
             rest: Rest::default(),
+            answers: Answers::default(),
+            leases: Leases::default(),
             heartbeat,
             position,
             wanted: position,
@@ -189,6 +196,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let known = self.take_events(now);
         self.take_commands(now);
+        self.take_answers(now);
         if let Some(known) = known {
             self.expire(known);
         }
@@ -217,10 +225,17 @@ impl<D: Driver> Core<D> {
             || self.rest.needs_the_time()
             || self.catch_up.has_ready()
             || self.timers.has_due(now)
+            || self.leases.over(now).is_some()
             || !self.events.is_empty()
+            || !self.answers.is_empty()
             || !self.context.commands.is_empty();
-        let soonest =
-            [self.timers.next(), self.accept_retry.at, self.heartbeat.next(), self.drain_until];
+        let soonest = [
+            self.timers.next(),
+            self.leases.next(),
+            self.accept_retry.at,
+            self.heartbeat.next(),
+            self.drain_until,
+        ];
         let soonest = soonest.into_iter().flatten().min();
         match self.rest.until(now) {
             _ if has_work => Turn::Busy,
@@ -242,7 +257,7 @@ impl<D: Driver> Core<D> {
                 Event::AcceptFailed(error) => self.accept_failed(&error, now),
                 Event::Ready(socket, Watch::Readable) => self.readable(socket, now),
                 Event::Ready(socket, Watch::Writable) => self.writable(socket),
-                Event::Ready(socket, Watch::Leave) => self.end(socket, EndReason::Left),
+                Event::Ready(socket, Watch::Leave) => self.leaves(socket, now),
             }
         }
         if count < unknown {
@@ -271,14 +286,27 @@ impl<D: Driver> Core<D> {
             self.driver.accept();
         }
         for _ in 0..EVENTS_PER_TURN {
+            let Some(socket) = self.leases.over(now) else { break };
+            self.end_in_order(socket, EndReason::Expired);
+        }
+        for _ in 0..EVENTS_PER_TURN {
             let Some(socket) = self.timers.pop_due(now) else { return };
             match self.connections.get_mut(socket) {
                 Some(Connection::Reading(_)) => self.end(socket, EndReason::HeadDeadline),
                 Some(Connection::Refused { .. }) => self.end(socket, EndReason::Refused),
+                Some(Connection::Asking(asking)) => asking.has_timer = false,
                 Some(Connection::Lagging(_)) => self.check_stall(socket, now),
                 Some(Connection::Live { has_timer, .. }) => *has_timer = false,
                 None => {}
             }
+        }
+    }
+
+    /// The peer sends no more. Whoever was refused may have sent something that is still to be read.
+    fn leaves(&mut self, socket: Socket, now: Instant) {
+        match self.connections.get(socket) {
+            Some(Connection::Refused { .. }) => self.readable(socket, now),
+            _ => self.end(socket, EndReason::Left),
         }
     }
 
@@ -409,6 +437,7 @@ impl<D: Driver> Core<D> {
     /// Takes a connection out of every table here; the driver still has its socket.
     pub(super) fn forget(&mut self, socket: Socket) -> Option<Connection> {
         let connection = self.connections.close(socket)?;
+        self.leases.give_back(socket);
         match &connection {
             Connection::Live { group, member, .. } => {
                 self.remove_live(*group, *member);
@@ -418,7 +447,7 @@ impl<D: Driver> Core<D> {
                 self.forget_lagging(socket, lagging);
                 self.unsubscribe(lagging.group);
             }
-            Connection::Reading(_) | Connection::Refused { .. } => {}
+            Connection::Reading(_) | Connection::Asking(_) | Connection::Refused { .. } => {}
         }
         Some(connection)
     }
@@ -449,7 +478,7 @@ impl<D: Driver> Core<D> {
         }
         let is_over = |connection: &Connection| match connection {
             Connection::Lagging(_) | Connection::Refused { .. } => !has_time,
-            Connection::Live { .. } | Connection::Reading(_) => true,
+            Connection::Live { .. } | Connection::Reading(_) | Connection::Asking(_) => true,
         };
         let over: Vec<Socket> = self
             .connections
@@ -460,19 +489,20 @@ impl<D: Driver> Core<D> {
             if is_owed {
                 self.end(socket, EndReason::Shutdown);
             } else {
-                self.end_in_order(socket);
+                self.end_in_order(socket, EndReason::Shutdown);
             }
         }
     }
 
-    fn end_in_order(&mut self, socket: Socket) {
+    /// Ends a connection, and tells it so if it has had everything: then it is between two frames.
+    fn end_in_order(&mut self, socket: Socket, reason: EndReason) {
         if let Some(&Connection::Live { group, .. }) = self.connections.get(socket)
             && self.groups.get(group).manner.framing == Framing::Chunked
         {
             // Whoever has no room for it now is cut instead, which is no loss.
             let _ = self.send_one(socket, LAST_CHUNK);
         }
-        self.end(socket, EndReason::Shutdown);
+        self.end(socket, reason);
     }
 
     /// How far the subscribers are that a publisher may wait for: the core's position, or the
@@ -493,7 +523,7 @@ impl<D: Driver> Core<D> {
 
 /// Events handled in a turn, so that a storm of connections does not hold up the fan-out: each costs
 /// up to some 20 µs. As with the other amounts of a turn, tests have so little that few sockets reach it.
-const EVENTS_PER_TURN: usize = if cfg!(test) { 4 } else { 64 };
+pub(super) const EVENTS_PER_TURN: usize = if cfg!(test) { 4 } else { 64 };
 
 /// A lagging connection that took no byte for this long is one that publishers don't wait for.
 const READS_WITHIN: Duration = Duration::from_secs(1);

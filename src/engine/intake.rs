@@ -1,21 +1,20 @@
 //! From a new connection to its subscription, its hand-over, or its refusal.
 
-use std::time::Instant;
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use tokio::sync::oneshot;
 
 use super::{
-    admission::{HandedOver, Verdict},
-    connection::{Connection, EndReason, PartialHead, Prelude},
-    core::Core,
+    admission::{Admitted, Answer, Asked, HandedOver, Question, Reply, Verdict},
+    connection::{Asking, Connection, EndReason, PartialHead, Prelude},
+    core::{Core, EVENTS_PER_TURN},
     driver::{Driver, Received, Sent, Socket, Watch},
     group::Manner,
 };
 use crate::{
-    http::{
-        EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, Head, Version, error, parse_head_after,
-    },
+    http::{Head, Version, error, event_stream_head, parse_head_after},
     limits,
     log::{Framing, chunk_len, write_chunk},
-    provider::SubscribeRequest,
 };
 
 impl<D: Driver> Core<D> {
@@ -90,58 +89,122 @@ impl<D: Driver> Core<D> {
     fn judge(&mut self, socket: Socket, bytes: &[u8], seen: usize, now: Instant) -> bool {
         match parse_head_after(bytes, seen) {
             Ok(Head::Partial) => return false,
-            Ok(Head::Complete(head)) => match self.context.admission.admit(&head) {
-                Verdict::Subscribe(request) => {
-                    self.subscribe(socket, bytes, head.version, &request, now);
+            Ok(Head::Complete(head)) => {
+                let peer = self.peer(socket);
+                match self.context.admission.admit(&head, peer) {
+                    Verdict::Subscribe(admitted) => {
+                        if self.subscribe(socket, bytes, head.version, admitted, now) {
+                            self.driver.watch(socket, Watch::Leave);
+                        }
+                    }
+                    Verdict::HandOver => self.hand_over(socket, bytes, now),
+                    Verdict::Refuse(response) => self.refuse(socket, &response, now),
+                    Verdict::Ask(question) => {
+                        self.ask(socket, bytes, head.version, question, now);
+                    }
                 }
-                Verdict::HandOver => self.hand_over(socket, bytes, now),
-                Verdict::Refuse(response) => self.refuse(socket, &response, now),
-            },
+            }
             Err(fault) => self.refuse(socket, &error(fault.status(), &fault.to_string()), now),
         }
         true
     }
 
+    /// Where it comes from, if anybody wants to know.
+    fn peer(&mut self, socket: Socket) -> Option<IpAddr> {
+        self.context.admission.needs_peer().then(|| self.driver.peer(socket))?
+    }
+
+    /// Puts the question to the control runtime. Meanwhile the peer is only watched for leaving.
+    fn ask(
+        &mut self,
+        socket: Socket,
+        received: &[u8],
+        version: Version,
+        question: Question,
+        now: Instant,
+    ) {
+        let Ok(permit) = self.context.questions.clone().try_reserve_owned() else {
+            return self.refuse(socket, &error(503, "too many requests wait for a decision"), now);
+        };
+        let (asker, waits) = oneshot::channel();
+        let reply = Reply {
+            socket,
+            answers: Arc::clone(&self.answers),
+            reader: Arc::clone(&self.context.reader),
+            asker,
+            is_given: false,
+        };
+        let received = received.to_vec();
+        let asking = Asking { received, version, has_timer: true, _waits: waits };
+        if let Some(connection) = self.connections.get_mut(socket) {
+            *connection = Connection::Asking(Box::new(asking));
+            self.driver.watch(socket, Watch::Leave);
+            permit.send(Asked::new(question, reply));
+        }
+    }
+
+    /// Takes some of the answers that have come.
+    pub(super) fn take_answers(&mut self, now: Instant) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some((socket, answer)) = self.answers.pop() else { return };
+            let Some(Connection::Asking(asking)) = self.connections.get_mut(socket) else {
+                continue;
+            };
+            let (received, version) = (std::mem::take(&mut asking.received), asking.version);
+            match answer {
+                Answer::Subscribe(admitted) => {
+                    self.subscribe(socket, &received, version, admitted, now);
+                }
+                Answer::Refuse(response) => self.refuse(socket, &response, now),
+            }
+        }
+    }
+
+    /// Begins the subscription. False: it did not come to that.
     fn subscribe(
         &mut self,
         socket: Socket,
         received: &[u8],
         version: Version,
-        request: &SubscribeRequest,
+        admitted: Admitted,
         now: Instant,
-    ) {
+    ) -> bool {
+        let Admitted { request, headers, lasts, ticket } = admitted;
         if self.drain_until.is_some() || self.connections.len() > self.context.connections_max {
-            return self.refuse(socket, &error(503, "no room for another subscriber"), now);
+            self.refuse(socket, &error(503, "no room for another subscriber"), now);
+            return false;
         }
         let last_event_id = request.last_event_id.as_deref();
         if self.context.provider.needs_replayer(&request.topics, last_event_id) {
-            return self.hand_over(socket, received, now);
+            self.hand_over(socket, received, now);
+            return false;
         }
         let topics = match self.context.provider.join(&request.topics) {
             Ok(topics) => topics,
-            Err(full) => return self.refuse(socket, &error(503, &full.to_string()), now),
+            Err(full) => {
+                self.refuse(socket, &error(503, &full.to_string()), now);
+                return false;
+            }
         };
         let framing = match version {
             Version::Http10 => Framing::Bare,
             Version::Http11 => Framing::Chunked,
         };
-        let manner = Manner { framing, lag: self.context.provider.lag_policy(request) };
+        let manner = Manner { framing, lag: self.context.provider.lag_policy(&request) };
         // Interest before the start: what is published after this wakes the core.
         let group = self.groups.join(&topics, manner, now);
         // Frames nobody here wanted have not moved the core; this one may want them.
         self.go_to_head();
         let start = self.context.provider.start(&topics, last_event_id);
-        let mut prelude = match framing {
-            Framing::Chunked => EVENT_STREAM_HEAD_CHUNKED.to_vec(),
-            Framing::Bare => EVENT_STREAM_HEAD_CLOSE.to_vec(),
-        };
+        let mut prelude = event_stream_head(version, &headers);
         if let Some(gap) = &start.gap {
             prelude.extend(framed(gap, framing));
         }
         self.context.counters.subscribed.add(1);
         self.context.counters.subscribers.add(1);
-        self.driver.watch(socket, Watch::Leave);
+        self.leases.take(socket, lasts, ticket, now);
         self.subscribe_lagging(socket, group, Prelude::new(prelude), &start, now);
+        true
     }
 
     fn hand_over(&mut self, socket: Socket, received: &[u8], now: Instant) {

@@ -5,6 +5,8 @@
 //! to what is decided by an [`Admission`] from above; the engine knows no path and no token.
 
 mod admission;
+#[cfg(test)]
+mod admission_tests;
 mod catch_up;
 mod connection;
 mod core;
@@ -16,6 +18,7 @@ mod heartbeat;
 mod intake;
 #[cfg(test)]
 mod lag_tests;
+mod lease;
 mod listener;
 mod rest;
 #[cfg(test)]
@@ -29,7 +32,7 @@ mod tests;
 mod timers;
 
 pub use self::{
-    admission::{Admission, HandedOver, Verdict},
+    admission::{Admission, Admitted, Answer, Asked, HandedOver, Question, Ticket, Verdict},
     connection::EndReason,
     counters::{CoreCounters, Counter},
     start::{DriverChoice, DriverKind, Engine, EngineOptions, StartError},

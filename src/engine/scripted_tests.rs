@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
+    net::IpAddr,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use std::{
 use crossbeam::queue::ArrayQueue;
 
 use super::{
-    admission::{Admission, Verdict},
+    admission::{Admission, Asked, Verdict},
     connection::EndReason,
     core::{Command, Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
@@ -39,6 +40,13 @@ pub(super) struct Scripted {
 pub(super) const SOCKET: Socket = Socket { slot: 0, generation: 1 };
 
 pub(super) const PLENTY: usize = 1 << 30;
+
+impl Scripted {
+    /// What this socket was sent since the last time.
+    pub(super) fn sent_to(&mut self, socket: Socket) -> Vec<u8> {
+        std::mem::take(&mut self.sent[socket.slot as usize])
+    }
+}
 
 impl Driver for Scripted {
     fn send(&mut self, sends: &[Send<'_>], sent: &mut Vec<Sent>) {
@@ -69,6 +77,10 @@ impl Driver for Scripted {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    fn peer(&mut self, _: Socket) -> Option<IpAddr> {
+        None
+    }
+
     fn watch(&mut self, _: Socket, _: Watch) {}
     fn finish(&mut self, _: Socket) {}
     fn accept(&mut self) {}
@@ -84,10 +96,10 @@ impl Driver for Scripted {
 struct ByPath;
 
 impl Admission for ByPath {
-    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+    fn admit(&self, head: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
         let id = head.header("last-event-id").unwrap_or_default();
         let request = SubscribeRequest::to(&[&head.path[1..]]);
-        Verdict::Subscribe(request.after(String::from_utf8_lossy(id)))
+        Verdict::Subscribe(request.after(String::from_utf8_lossy(id)).into())
     }
 }
 
@@ -104,11 +116,21 @@ pub(super) fn core_after(provider: &LocalProvider, id: &str, now: Instant) -> Co
 }
 
 fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
+    core_with(provider, Arc::new(ByPath), tokio::sync::mpsc::channel(1).0)
+}
+
+/// One that nobody has come to.
+pub(super) fn core_with(
+    provider: &LocalProvider,
+    admission: Arc<dyn Admission>,
+    questions: tokio::sync::mpsc::Sender<Asked>,
+) -> Core<Scripted> {
     let context = CoreContext {
         provider: provider.clone(),
         reader: provider.register_reader(Box::new(|| {})).unwrap(),
-        admission: Arc::new(ByPath),
+        admission,
         hand_over: tokio::sync::mpsc::channel(1).0,
+        questions,
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(1)),
         connections_max: 1000,
@@ -119,9 +141,14 @@ fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
 
 /// A subscriber comes into the next slot.
 fn subscribe(core: &mut Core<Scripted>, topic: &str, after: &str, now: Instant) -> Socket {
+    let head = format!("GET /{topic} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n");
+    request(core, &head, now)
+}
+
+/// A connection comes into the next slot, with this request.
+pub(super) fn request(core: &mut Core<Scripted>, request: &str, now: Instant) -> Socket {
     let socket = Socket { slot: core.driver.requests.len() as u32, generation: 1 };
-    let request = format!("GET /{topic} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n");
-    core.driver.requests.push(request);
+    core.driver.requests.push(request.to_owned());
     core.happen(Event::Accepted(socket));
     turns(core, now);
     socket

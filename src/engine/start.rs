@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    admission::{Admission, HandedOver},
+    admission::{Admission, Asked, HandedOver},
     core::{Command, Core, CoreContext},
     counters::CoreCounters,
     driver::{Driver, DriverOptions, Epoll, Uring},
@@ -68,6 +68,8 @@ pub struct EngineOptions {
     pub admission: Arc<dyn Admission>,
     /// Where connections go that are not subscriptions.
     pub hand_over: tokio::sync::mpsc::Sender<HandedOver>,
+    /// Where questions go that admission asks, to be run.
+    pub questions: tokio::sync::mpsc::Sender<Asked>,
 }
 
 /// The running cores. Dropping it drains them and waits.
@@ -257,6 +259,7 @@ fn start_core(
         reader: register(provider, &wake)?,
         admission: Arc::clone(&options.admission),
         hand_over: options.hand_over.clone(),
+        questions: options.questions.clone(),
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
         connections_max: connections_max(spec.sockets_max),

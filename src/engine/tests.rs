@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -21,14 +21,30 @@ use crate::{
 struct ByPath;
 
 impl Admission for ByPath {
-    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+    fn admit(&self, head: &RequestHead<'_>, peer: Option<IpAddr>) -> Verdict {
         if head.method != "GET" {
             return Verdict::HandOver;
         }
+        if let Some(wanted) = head.header("x-only-from") {
+            let is_wanted = peer.is_some_and(|peer| peer.to_string().as_bytes() == wanted);
+            let refusal = || Verdict::Refuse(crate::http::error(403, "from elsewhere"));
+            return if is_wanted { Self::subscription(head) } else { refusal() };
+        }
+        Self::subscription(head)
+    }
+
+    fn needs_peer(&self) -> bool {
+        true
+    }
+}
+
+impl ByPath {
+    fn subscription(head: &RequestHead<'_>) -> Verdict {
         let topics = head.path.split('/').filter(|topic| !topic.is_empty()).map(ToOwned::to_owned);
         let last_event_id =
             head.header("last-event-id").map(|id| String::from_utf8_lossy(id).into_owned());
-        Verdict::Subscribe(SubscribeRequest { topics: topics.collect(), last_event_id, lag: None })
+        let topics = topics.collect();
+        Verdict::Subscribe(SubscribeRequest { topics, last_event_id, lag: None }.into())
     }
 }
 
@@ -55,6 +71,7 @@ fn on_both_drivers(test: impl Fn(Running)) {
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             admission: Arc::new(ByPath),
             hand_over,
+            questions: tokio::sync::mpsc::channel(1).0,
         };
         let engine = Engine::start(options, &provider).unwrap();
         test(Running { engine, provider, handed_over });
@@ -84,6 +101,21 @@ fn data_until(socket: &mut TcpStream, end: &str) -> Vec<String> {
         data.extend(line.strip_prefix("data: ").map(ToOwned::to_owned));
     }
     data
+}
+
+#[test]
+fn admission_is_told_where_a_request_comes_from() {
+    on_both_drivers(|running| {
+        let address = running.engine.local_addr();
+        let mut stream = get(address, "/a", "X-Only-From: 127.0.0.1\r\n");
+        running.provider.publish(&Message::new("hello"), &["a"]).unwrap();
+        assert_eq!(data_until(&mut stream, "hello"), ["hello"]);
+        let mut other = TcpStream::connect(address).unwrap();
+        write!(other, "GET /a HTTP/1.1\r\nHost: x\r\nX-Only-From: 127.0.0.2\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        other.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 403 "), "{reply}");
+    });
 }
 
 #[test]

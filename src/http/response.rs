@@ -4,6 +4,8 @@
 
 use serde_json::json;
 
+use super::request::Version;
+
 /// The head of an event stream to an HTTP/1.1 client. Each event follows as a chunk, and
 /// [`LAST_CHUNK`] ends it.
 ///
@@ -24,6 +26,23 @@ pub const EVENT_STREAM_HEAD_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     X-Accel-Buffering: no\r\n\
     Connection: close\r\n\
     \r\n";
+
+/// The head of an event stream to a client of this version, with more header lines.
+///
+/// ```
+/// use fanfare::http::{Version, event_stream_head};
+///
+/// let head = event_stream_head(Version::Http11, b"Set-Cookie: seen=1\r\n");
+/// assert!(head.ends_with(b"\r\nSet-Cookie: seen=1\r\n\r\n"));
+/// ```
+pub fn event_stream_head(version: Version, headers: &[u8]) -> Vec<u8> {
+    let head = match version {
+        Version::Http11 => EVENT_STREAM_HEAD_CHUNKED,
+        Version::Http10 => EVENT_STREAM_HEAD_CLOSE,
+    };
+    let (head, end) = head.split_at(head.len() - 2);
+    [head, headers, end].concat()
+}
 
 /// What ends a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

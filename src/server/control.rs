@@ -28,13 +28,23 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use crate::{engine::HandedOver, http, limits};
+use crate::{
+    engine::{Asked, HandedOver},
+    http, limits,
+};
 
 /// The running control runtime.
 #[derive(Debug)]
 pub(super) struct Control {
     stop: watch::Sender<bool>,
     thread: thread::JoinHandle<()>,
+}
+
+/// What the cores send here.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    pub(super) handed_over: mpsc::Receiver<HandedOver>,
+    pub(super) asked: mpsc::Receiver<Asked>,
 }
 
 /// What the runtime's tasks share.
@@ -50,14 +60,14 @@ impl Control {
     pub(super) fn start(
         router: Router,
         permits: Arc<Semaphore>,
-        handed_over: mpsc::Receiver<HandedOver>,
+        arrivals: Arrivals,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
         let connections = Connections { router, permits, stop: stopped, tasks: JoinSet::new() };
         let thread = thread::Builder::new()
             .name("fanfare-control".into())
-            .spawn(move || run(&runtime, connections, handed_over))?;
+            .spawn(move || run(&runtime, connections, arrivals))?;
         Ok(Self { stop, thread })
     }
 
@@ -74,9 +84,9 @@ impl Control {
     }
 }
 
-fn run(runtime: &Runtime, mut connections: Connections, handed_over: mpsc::Receiver<HandedOver>) {
+fn run(runtime: &Runtime, mut connections: Connections, arrivals: Arrivals) {
     runtime.block_on(async {
-        connections.take_up(handed_over).await;
+        connections.take_up(arrivals).await;
         if tokio::time::timeout(limits::DRAIN_DEADLINE, connections.drain()).await.is_err() {
             tracing::warn!(cut = connections.tasks.len(), "requests did not end in time");
         }
@@ -84,8 +94,10 @@ fn run(runtime: &Runtime, mut connections: Connections, handed_over: mpsc::Recei
 }
 
 impl Connections {
-    async fn take_up(&mut self, mut handed_over: mpsc::Receiver<HandedOver>) {
+    async fn take_up(&mut self, arrivals: Arrivals) {
+        let Arrivals { mut handed_over, mut asked } = arrivals;
         let mut stop = self.stop.clone();
+        let mut questions = JoinSet::new();
         loop {
             tokio::select! {
                 handed = handed_over.recv() => match handed {
@@ -93,6 +105,10 @@ impl Connections {
                     None => return,
                 },
                 Some(ended) = self.tasks.join_next() => log_panic(ended),
+                Some(asked) = asked.recv(), if questions.len() < limits::QUESTIONS_MAX => {
+                    questions.spawn(asked.run());
+                }
+                Some(ended) = questions.join_next() => log_panic(ended),
                 _ = stop.wait_for(|stopped| *stopped) => return,
             }
         }

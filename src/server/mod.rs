@@ -25,12 +25,12 @@ use tokio::sync::{Semaphore, mpsc};
 
 use self::{
     admission::Subscriptions,
-    control::Control,
+    control::{Arrivals, Control},
     metrics::{ControlCounters, Sources},
     routes::{Desk, Places},
 };
 use crate::{
-    engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions, HandedOver},
+    engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions},
     limits,
     log::LogOptions,
     provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher},
@@ -145,7 +145,7 @@ impl Server {
 
     fn start_control(
         &self,
-        handed_over: mpsc::Receiver<HandedOver>,
+        arrivals: Arrivals,
         heartbeat: Option<Duration>,
     ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
@@ -162,7 +162,7 @@ impl Server {
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let desk = Desk::new(self.publisher(), control, registry, places, heartbeat);
-        Control::start(routes::router(desk), permits, handed_over)
+        Control::start(routes::router(desk), permits, arrivals)
     }
 
     fn join(&mut self) {
@@ -259,6 +259,7 @@ impl ServerBuilder {
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
+        let (questions, asked) = mpsc::channel(limits::QUESTION_QUEUE);
         let options = EngineOptions {
             listen,
             cores: self.cores,
@@ -271,14 +272,18 @@ impl ServerBuilder {
                 Subscriptions::InControl
             }),
             hand_over,
+            questions,
         };
         // Cores that serve nobody read an empty Log.
         let read = local.unwrap_or_else(|| LocalProvider::new(LogOptions::default()));
         let engine = Engine::start(options, &read)?;
         let mut server = Server { publisher, engine, control: None };
         // From here on, dropping the server ends what runs.
-        server.control =
-            Some(server.start_control(handed_over, self.heartbeat).map_err(StartError::Control)?);
+        server.control = Some(
+            server
+                .start_control(Arrivals { handed_over, asked }, self.heartbeat)
+                .map_err(StartError::Control)?,
+        );
         Ok(server)
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use super::*;
 use crate::{
+    engine::HandedOver,
     provider::{ReplayRequest, Replayed, Replayer},
     sse::Message,
 };
@@ -53,7 +54,8 @@ impl Served {
             None,
         );
         let (hand_over, handed_over) = mpsc::channel(8);
-        let control = Control::start(routes::router(desk), permits, handed_over).unwrap();
+        let arrivals = Arrivals { handed_over, asked: mpsc::channel(1).1 };
+        let control = Control::start(routes::router(desk), permits, arrivals).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { provider, listener, hand_over, control: Some(control) }
     }

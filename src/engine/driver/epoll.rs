@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     fmt, io,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
@@ -17,7 +17,7 @@ use rustix::{
 };
 use slab::Slab;
 
-use super::{Driver, DriverOptions, Event, Received, Send, Sent, Socket, Sockets, Watch};
+use super::{Driver, DriverOptions, Event, Received, Send, Sent, Socket, Sockets, Watch, peer_of};
 
 /// A driver over epoll.
 pub(in crate::engine) struct Epoll {
@@ -179,6 +179,10 @@ impl Driver for Epoll {
         self.slots.remove(socket.slot as usize);
         epoll::delete(&self.epoll, &watched.socket)?;
         Ok(watched.socket)
+    }
+
+    fn peer(&mut self, socket: Socket) -> Option<IpAddr> {
+        peer_of(&self.sockets.get(socket)?.socket)
     }
 
     fn accept(&mut self) {

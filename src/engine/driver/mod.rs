@@ -14,10 +14,12 @@ mod uring;
 use std::{
     collections::VecDeque,
     io,
-    net::TcpListener,
+    net::{IpAddr, SocketAddr, TcpListener},
     os::fd::{BorrowedFd, OwnedFd},
     time::Duration,
 };
+
+use rustix::net::getpeername;
 
 pub(super) use self::socket::{Socket, Sockets};
 pub(super) use self::{epoll::Epoll, uring::Uring};
@@ -41,6 +43,9 @@ pub(super) trait Driver {
 
     /// Takes the socket out as an ordinary descriptor; its slot may be reused.
     fn take(&mut self, socket: Socket) -> io::Result<OwnedFd>;
+
+    /// Where it comes from; none if that cannot be said.
+    fn peer(&mut self, socket: Socket) -> Option<IpAddr>;
 
     /// Accepts connections from now on, until an [`Event::AcceptFailed`] or [`Driver::stop_accepting`].
     fn accept(&mut self);
@@ -110,4 +115,10 @@ pub(super) struct DriverOptions<'o> {
     pub(super) wake: BorrowedFd<'o>,
     /// Most sockets at a time.
     pub(super) sockets_max: usize,
+}
+
+/// Where a connected socket comes from; an IPv4 address as such, on whatever listener.
+fn peer_of(socket: &OwnedFd) -> Option<IpAddr> {
+    let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
+    Some(address.ip().to_canonical())
 }

@@ -164,6 +164,10 @@ mod tests {
             self.sound.take(socket)
         }
 
+        fn peer(&mut self, socket: Socket) -> Option<std::net::IpAddr> {
+            self.sound.peer(socket)
+        }
+
         fn accept(&mut self) {
             self.sound.accept();
         }

@@ -15,6 +15,7 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     fmt, io,
+    net::IpAddr,
     os::fd::{AsRawFd, OwnedFd},
     rc::Rc,
     time::Duration,
@@ -75,6 +76,10 @@ impl Driver for Sim {
 
     fn take(&mut self, socket: Socket) -> io::Result<OwnedFd> {
         self.network.borrow_mut().take(self.core, socket)
+    }
+
+    fn peer(&mut self, _: Socket) -> Option<IpAddr> {
+        None
     }
 
     fn accept(&mut self) {

@@ -9,7 +9,7 @@
 use std::{
     collections::VecDeque,
     io,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     time::Duration,
 };
@@ -22,7 +22,7 @@ use self_cell::{MutBorrow, self_cell};
 
 use super::{
     Driver, DriverOptions, Event, Received, Send, Sent, Socket, Sockets, Watch, epoll::drain,
-    self_test::self_test,
+    peer_of, self_test::self_test,
 };
 
 /// A driver over io_uring.
@@ -170,6 +170,17 @@ impl Uring {
             let early = &mut self.early;
             self.ring.reap(|completion| early.push(completion));
         }
+    }
+
+    /// The socket, which there is, as an ordinary descriptor beside its direct one.
+    fn install(&mut self, socket: Socket) -> io::Result<OwnedFd> {
+        let install = opcode::FixedFdInstall::new(types::Fixed(socket.slot), 0).build();
+        let installed = self.run_inline(install);
+        if installed < 0 {
+            return Err(io::Error::from_raw_os_error(-installed));
+        }
+        // SAFETY: the kernel has just installed this descriptor for us and nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(installed) })
     }
 
     /// Runs one operation that completes within the submit, and gives its result.
@@ -340,14 +351,14 @@ impl Driver for Uring {
         if self.sockets.get(socket).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let install = opcode::FixedFdInstall::new(types::Fixed(socket.slot), 0).build();
-        let installed = self.run_inline(install);
+        let installed = self.install(socket);
         self.close(socket);
-        if installed < 0 {
-            return Err(io::Error::from_raw_os_error(-installed));
-        }
-        // SAFETY: the kernel has just installed this descriptor for us and nobody else knows it.
-        Ok(unsafe { OwnedFd::from_raw_fd(installed) })
+        installed
+    }
+
+    fn peer(&mut self, socket: Socket) -> Option<IpAddr> {
+        self.sockets.get(socket)?;
+        peer_of(&self.install(socket).ok()?)
     }
 
     fn accept(&mut self) {

@@ -1,9 +1,11 @@
-//! Who comes in: whoever asks with GET for the topics in its path.
+//! Who comes in: whoever asks with GET for the topics in its path, some only after a while.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use crate::{
-    engine::{Admission, Verdict},
+    engine::{self, Admission, Answer, Question, Verdict},
     http::{RequestHead, error},
     log::Sequence,
     provider::{LagPolicy, LocalProvider, SubscribeRequest},
@@ -15,12 +17,18 @@ pub(super) const PEER: &str = "x-peer";
 /// Names a policy in a request.
 pub(super) const LAG: &str = "x-lag";
 
+/// How many milliseconds a stream lasts.
+pub(super) const LASTS: &str = "x-lasts";
+
+/// The verdict takes time.
+pub(super) const WAITS: &str = "x-waits";
+
 /// Reads what to do from the request alone: method, path, and headers.
 #[derive(Debug)]
 pub(super) struct ByPath {
     provider: LocalProvider,
     /// Since it was last asked.
-    admitted: Mutex<Vec<Admitted>>,
+    admitted: Arc<Mutex<Vec<Admitted>>>,
 }
 
 /// Somebody whose head was complete.
@@ -33,7 +41,11 @@ pub(super) struct Admitted {
 
 impl ByPath {
     pub(super) fn new(provider: LocalProvider) -> Self {
-        Self { provider, admitted: Mutex::default() }
+        Self { provider, admitted: Arc::default() }
+    }
+
+    pub(super) fn has_admitted(&self) -> bool {
+        !self.admitted.lock().is_empty()
     }
 
     pub(super) fn take_admitted(&self) -> Vec<Admitted> {
@@ -42,22 +54,38 @@ impl ByPath {
 }
 
 impl Admission for ByPath {
-    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+    fn admit(&self, head: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
         let text =
             |name| head.header(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let peer = text(PEER).and_then(|peer| peer.parse().ok());
-        let log = self.provider.log();
-        let admitted = |peer| Admitted { peer, head: log.head(), tail: log.tail() };
-        self.admitted.lock().extend(peer.map(admitted));
+        let provider = self.provider.clone();
+        let admitted = move |peer| {
+            let log = provider.log();
+            Admitted { peer, head: log.head(), tail: log.tail() }
+        };
+        let list = Arc::clone(&self.admitted);
+        let note = move || list.lock().extend(peer.map(admitted));
         match head.method {
             "GET" => {
                 let topics = head.path[1..].split(',').map(ToOwned::to_owned).collect();
-                Verdict::Subscribe(SubscribeRequest {
+                let request = SubscribeRequest {
                     topics,
                     last_event_id: text("last-event-id"),
                     lag: text(LAG).map(|name| lag_policy(&name)),
-                })
+                };
+                let lasts = text(LASTS).and_then(|lasts| lasts.parse().ok());
+                let lasts = lasts.map(Duration::from_millis);
+                let admitted = engine::Admitted { lasts, ..request.into() };
+                if head.header(WAITS).is_none() {
+                    note();
+                    return Verdict::Subscribe(admitted);
+                }
+                Verdict::Ask(Question::new(async move {
+                    note();
+                    Answer::Subscribe(admitted)
+                }))
             }
+            "PUT" => Verdict::Ask(Question::new(async { Answer::Refuse(error(403, "not yours")) })),
             "POST" => Verdict::HandOver,
             _ => Verdict::Refuse(error(405, "not here")),
         }

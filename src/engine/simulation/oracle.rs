@@ -78,9 +78,9 @@ impl Oracle {
     /// Looks at what a turn of a core has done.
     pub(super) fn look(&mut self, scene: &mut Scene<'_>, admitted: &[Admitted]) {
         for &admitted in admitted {
-            let latest = scene.publisher.head();
+            let (latest, now) = (scene.publisher.head(), scene.network.now);
             if let Some(subscription) = scene.peers[admitted.peer].subscription_mut() {
-                subscription.admitted(admitted, latest, scene.publisher, self.plan.log);
+                subscription.admitted(admitted, latest, now, scene.publisher, self.plan.log);
             }
         }
         let mut watched = std::mem::take(&mut self.watched);
@@ -142,6 +142,11 @@ impl Oracle {
                     }
                     EndReason::Refused => link.is_finished(),
                     EndReason::Shutdown => self.was_shut_down(link, peer, scene),
+                    EndReason::Expired => {
+                        let is_over =
+                            |one: &Subscription| one.expires_at().is_some_and(|at| at <= now);
+                        peer.subscription().is_some_and(is_over)
+                    }
                     EndReason::HandedOver | EndReason::NotHandedOver => false,
                 };
                 assert!(holds, "ended as {}, which it was not: {peer:?}", reason.name());
@@ -201,6 +206,11 @@ impl Oracle {
             if let Some(since) = link.short_since.filter(|_| is_full) {
                 let deadline = since + limits::WRITE_STALL_DEADLINE + limits::DEADLINE_SLACK;
                 assert!(now <= deadline, "connection {} stalls and is not cut", id.0);
+            }
+            let expires_at = peer.subscription().and_then(Subscription::expires_at);
+            if let Some(at) = expires_at.filter(|_| !link.is_finished()) {
+                let deadline = at + limits::DEADLINE_SLACK;
+                assert!(now <= deadline, "connection {} has expired and stays", id.0);
             }
             if let Some(refused) = link.finished_at {
                 let deadline = refused + limits::REFUSED_DEADLINE + limits::DEADLINE_SLACK;

@@ -1,9 +1,11 @@
 //! One peer: what it asks for, and how it behaves.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 
 use super::{
-    admission::{LAG, PEER, lag_name},
+    admission::{LAG, LASTS, PEER, WAITS, lag_name},
     plan::Plan,
     selection::{self, selected},
     subscription::Subscription,
@@ -85,13 +87,19 @@ impl Peer {
             LagPolicy::Disconnect
         };
         let resume = last_event_id.as_ref().map(|id| format!("Last-Event-ID: {id}\r\n"));
+        let lasts = (rng.u8(0..100) < plan.peers.expiring).then(|| rng.u64(1..30_000));
+        let until = lasts.map(|lasts| format!("{LASTS}: {lasts}\r\n"));
+        let waits = rng.u8(0..100) < plan.peers.waiting;
         let request = format!(
-            "GET /{} HTTP/{version}\r\nHost: x\r\n{PEER}: {number}\r\n{LAG}: {}\r\n{}\r\n",
+            "GET /{} HTTP/{version}\r\nHost: x\r\n{PEER}: {number}\r\n{LAG}: {}\r\n{}{}{}\r\n",
             names.join(","),
             lag_name(lag),
             resume.unwrap_or_default(),
+            until.unwrap_or_default(),
+            if waits { format!("{WAITS}: yes\r\n") } else { String::new() },
         );
-        let subscription = Subscription::new(selected(&names), last_event_id, lag);
+        let lasts = lasts.map(Duration::from_millis);
+        let subscription = Subscription::new(selected(&names), last_event_id, lag, lasts);
         Self {
             asks: Asks::Subscription(Box::new(subscription)),
             window: rng.usize(1..=plan.peers.window_max),
@@ -118,7 +126,11 @@ impl Peer {
                 self.ask(Asks::HandOver, format!("{head}Host: x\r\n\r\n").as_bytes());
                 self.request.extend(b"body");
             }
-            8 => self.ask(Asks::Refusal, b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"),
+            8 => {
+                let method = if rng.bool() { "DELETE" } else { "PUT" };
+                let head = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
+                self.ask(Asks::Refusal, head.as_bytes());
+            }
             9 => {
                 self.is_chatty = rng.bool();
                 self.ask(Asks::Junk, &junk(rng));

@@ -73,6 +73,10 @@ pub(super) struct PeersPlan {
     pub(super) lagging: u8,
     /// Of a hundred, those that behave in some way that is not a healthy subscriber's.
     pub(super) unhealthy: u8,
+    /// Of a hundred, those that wait for a verdict.
+    pub(super) waiting: u8,
+    /// Of a hundred, those whose time will be up.
+    pub(super) expiring: u8,
     /// Of a hundred, those whose head comes in pieces.
     pub(super) in_pieces: u8,
 }
@@ -162,6 +166,8 @@ fn peers(rng: &mut Rng) -> PeersPlan {
         resuming: sometimes(rng, 100),
         lagging: sometimes(rng, 100),
         unhealthy: sometimes(rng, 90),
+        waiting: sometimes(rng, 100),
+        expiring: sometimes(rng, 50),
         in_pieces: sometimes(rng, 100),
     }
 }

@@ -1,5 +1,7 @@
 //! What one subscription must get: computed from the list of what was published, byte by byte.
 
+use std::time::{Duration, Instant};
+
 use super::{
     admission::Admitted,
     plan::LogPlan,
@@ -19,6 +21,10 @@ pub(super) struct Subscription {
     topics: Topics,
     last_event_id: Option<String>,
     lag: LagPolicy,
+    /// How long its stream may be.
+    lasts: Option<Duration>,
+    /// When it began to be.
+    admitted_at: Option<Instant>,
     stream: Stream,
     place: Place,
     pub(super) has_gap: bool,
@@ -57,9 +63,28 @@ enum GapRule {
 }
 
 impl Subscription {
-    pub(super) fn new(topics: Topics, last_event_id: Option<String>, lag: LagPolicy) -> Self {
-        let (stream, place) = (Stream::default(), Place::NotBegun);
-        Self { topics, last_event_id, lag, stream, place, has_gap: false, has_skipped: false }
+    pub(super) fn new(
+        topics: Topics,
+        last_event_id: Option<String>,
+        lag: LagPolicy,
+        lasts: Option<Duration>,
+    ) -> Self {
+        Self {
+            topics,
+            last_event_id,
+            lag,
+            lasts,
+            admitted_at: None,
+            stream: Stream::default(),
+            place: Place::NotBegun,
+            has_gap: false,
+            has_skipped: false,
+        }
+    }
+
+    /// When its time is up.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        Some(self.admitted_at? + self.lasts?)
     }
 
     /// Its head was complete, at the latest when `latest` was the head of the Log.
@@ -67,10 +92,12 @@ impl Subscription {
         &mut self,
         admitted: Admitted,
         latest: Sequence,
+        now: Instant,
         publisher: &Publisher,
         log: LogPlan,
     ) {
         assert_eq!(self.place, Place::NotBegun, "it asks once");
+        self.admitted_at = Some(now);
         self.place = match &self.last_event_id {
             None => Place::Between(admitted.head, latest),
             Some(id) => Place::Resumes(self.resume(id, admitted, publisher, log)),

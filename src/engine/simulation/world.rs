@@ -139,7 +139,7 @@ impl World {
                 let core = self.rng.usize(..self.plan.cores);
                 self.drain(core);
             }
-            _ => self.take_handed_over(),
+            _ => self.control_acts(),
         }
     }
 
@@ -162,7 +162,7 @@ impl World {
             is_idle &= self.turns(core);
         }
         if self.is_calm || self.rng.u8(0..4) == 0 {
-            self.take_handed_over();
+            self.control_acts();
         }
         if is_idle {
             self.with_scene(|oracle, scene| oracle.check_deadlines(scene));

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::World;
 use crate::{
     engine::{
-        HandedOver,
+        Asked, HandedOver,
         core::{Command, Core, CoreContext, Sleep},
         driver::sim::Sim,
     },
@@ -27,6 +27,7 @@ use crate::{
 pub(super) struct Seat {
     pub(super) core: Option<Core<Sim>>,
     commands: Arc<ArrayQueue<Command>>,
+    pub(super) asked: mpsc::Receiver<Asked>,
     wake: Arc<Reader>,
     sleep: Sleep,
     /// When its sleep is over.
@@ -41,11 +42,13 @@ impl World {
         let woken = Arc::new(AtomicBool::new(false));
         let wake = Arc::clone(&woken);
         let wake = Box::new(move || wake.store(true, Ordering::Relaxed));
+        let (questions, asked) = mpsc::channel(limits::QUESTION_QUEUE);
         let context = CoreContext {
             provider: self.provider.clone(),
             reader: self.provider.register_reader(wake).expect("there is room for a core"),
             admission: Arc::clone(&self.admission) as _,
             hand_over,
+            questions,
             counters: Arc::default(),
             commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
             connections_max: self.plan.connections_max,
@@ -58,6 +61,7 @@ impl World {
         let driver = Sim::new(Rc::clone(&self.network), number, meanwhile);
         self.cores.push(Seat {
             commands: Arc::clone(&context.commands),
+            asked,
             wake: Arc::clone(&context.reader),
             core: Some(Core::new(driver, context)),
             sleep: Sleep(Some(Duration::ZERO)),
@@ -83,6 +87,12 @@ impl World {
         let network = self.network.borrow();
         let is_due = seat.until.is_some_and(|until| until <= network.now);
         seat.core.is_some() && (is_due || network.has_events(core))
+    }
+
+    /// Whether it is awake, or rests between two passes.
+    pub(super) fn wakes_soon(&self, core: usize) -> bool {
+        let rested = self.network.borrow().now + limits::REST_MAX;
+        self.is_awake(core) || self.cores[core].until.is_some_and(|until| until <= rested)
     }
 
     pub(super) fn some_turn(&mut self) {

@@ -1,5 +1,11 @@
 //! The peers: who connects, and what each does next.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
+
 use super::World;
 use crate::engine::{
     HandedOver,
@@ -104,8 +110,23 @@ impl World {
         }
     }
 
-    /// The control runtime takes what it was given.
-    pub(super) fn take_handed_over(&mut self) {
+    /// The control runtime takes what it was given, and answers what it was asked.
+    pub(super) fn control_acts(&mut self) {
+        self.take_handed_over();
+        for core in 0..self.cores.len() {
+            while let Ok(asked) = self.cores[core].asked.try_recv() {
+                let mut run = pin!(asked.run());
+                let is_over = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+                assert!(is_over, "an answer is ready, or its peer has gone");
+                if self.admission.has_admitted() {
+                    assert!(self.wakes_soon(core), "a core is not told of an answer");
+                    self.turn(core);
+                }
+            }
+        }
+    }
+
+    fn take_handed_over(&mut self) {
         while let Ok(HandedOver { socket, received }) = self.handed_over.try_recv() {
             let mut network = self.network.borrow_mut();
             let id = network.given_away(&socket);
