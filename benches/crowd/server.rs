@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
@@ -16,6 +16,7 @@ use fanfare::{
     limits,
     provider::{Publication, SubscribeRequest},
 };
+use tokio::sync::mpsc;
 
 use super::{
     members::{CONNECTIONS_PER_PROCESS, Place},
@@ -57,11 +58,11 @@ pub(super) struct Watch {
 struct Everybody;
 
 impl Admission for Everybody {
-    fn admit(&self, head: &RequestHead<'_>) -> Verdict {
+    fn admit(&self, head: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
         let topics: Vec<_> = head.query_pairs().map(|(_, topic)| topic).collect();
         let request = SubscribeRequest::to(&topics);
         match request.check() {
-            Ok(()) => Verdict::Subscribe(request),
+            Ok(()) => Verdict::Subscribe(request.into()),
             Err(fault) => Verdict::Refuse(http::error(400, &fault.to_string())),
         }
     }
@@ -89,15 +90,11 @@ impl Server {
     /// Starts one with cores enough for so many connections.
     pub(super) fn start(setup: Setup, connections: usize) -> Self {
         let provider = LocalProvider::builder().build();
-        let (hand_over, _) = tokio::sync::mpsc::channel(1);
+        let (hand_over, questions) = (mpsc::channel(1).0, mpsc::channel(1).0);
         let options = EngineOptions {
-            listen: ([127, 0, 0, 1], 0).into(),
             cores: NonZeroUsize::new(setup.cores(connections)),
             driver: setup.driver,
-            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
-            admission: Arc::new(Everybody),
-            hand_over,
+            ..EngineOptions::new(Arc::new(Everybody), hand_over, questions)
         };
         // The cores run where the thread may that starts them.
         let start = || {

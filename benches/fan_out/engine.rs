@@ -12,10 +12,10 @@ use fanfare::{
     LocalProvider, LogOptions, Message,
     engine::{self, Admission, DriverChoice, EngineOptions, Verdict},
     http::RequestHead,
-    limits,
     provider::{Publication, SubscribeRequest},
 };
 use rustix::thread::{CpuSet, sched_setaffinity};
+use tokio::sync::mpsc;
 
 use super::{
     Contender,
@@ -50,17 +50,11 @@ impl Engine {
         pin(SENDER_CPU);
         let before = core_threads();
         let provider = LocalProvider::new(LogOptions::default());
-        let (hand_over, _) = tokio::sync::mpsc::channel(1);
-        let (questions, _) = tokio::sync::mpsc::channel(1);
+        let (hand_over, questions) = (mpsc::channel(1).0, mpsc::channel(1).0);
         let options = EngineOptions {
-            listen: ([127, 0, 0, 1], 0).into(),
             cores: NonZeroUsize::new(1),
             driver,
-            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
-            admission: Arc::new(Everybody),
-            hand_over,
-            questions,
+            ..EngineOptions::new(Arc::new(Everybody), hand_over, questions)
         };
         let engine = engine::Engine::start(options, &provider).expect("the engine starts");
         let thread = core_threads().into_iter().find(|thread| !before.contains(thread));

@@ -72,6 +72,27 @@ pub struct EngineOptions {
     pub questions: tokio::sync::mpsc::Sender<Asked>,
 }
 
+impl EngineOptions {
+    /// An engine on a free port of the loopback address, with every default. What is handed over, or
+    /// asked, goes to these; where nobody receives it, it is refused.
+    pub fn new(
+        admission: Arc<dyn Admission>,
+        hand_over: tokio::sync::mpsc::Sender<HandedOver>,
+        questions: tokio::sync::mpsc::Sender<Asked>,
+    ) -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 0).into(),
+            cores: None,
+            driver: DriverChoice::Auto,
+            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
+            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            admission,
+            hand_over,
+            questions,
+        }
+    }
+}
+
 /// The running cores. Dropping it drains them and waits.
 #[derive(Debug)]
 pub struct Engine {

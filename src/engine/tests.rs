@@ -63,15 +63,12 @@ fn on_both_drivers(test: impl Fn(Running)) {
         }
         let provider = LocalProvider::new(LogOptions::default());
         let (hand_over, handed_over) = tokio::sync::mpsc::channel(8);
+        let questions = tokio::sync::mpsc::channel(1).0;
         let options = EngineOptions {
-            listen: "127.0.0.1:0".parse().unwrap(),
             cores: std::num::NonZeroUsize::new(2),
             driver,
             connections_max: 1000,
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
-            admission: Arc::new(ByPath),
-            hand_over,
-            questions: tokio::sync::mpsc::channel(1).0,
+            ..EngineOptions::new(Arc::new(ByPath), hand_over, questions)
         };
         let engine = Engine::start(options, &provider).unwrap();
         test(Running { engine, provider, handed_over });
