@@ -130,6 +130,19 @@ pub const REFUSED_DEADLINE: Duration = Duration::from_secs(2);
 /// Subscribers have this long to take what they are owed when the server shuts down.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Time that a core which may take its time takes to end a stream before it ends the next, at most.
+pub const DRAIN_PACE: Duration = Duration::from_millis(4);
+
+/// Default time over which a server that was told to end does so.
+pub const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A client of a server that shuts down is asked to come back after this long, up to
+/// [`DRAIN_RETRY_MAX`].
+pub const DRAIN_RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// See [`DRAIN_RETRY_MIN`].
+pub const DRAIN_RETRY_MAX: Duration = Duration::from_secs(5);
+
 /// Sockets waiting for the control runtime to take them.
 pub const HAND_OVER_QUEUE: usize = 1024;
 

@@ -19,6 +19,7 @@ use super::{
     catch_up::CatchUp,
     connection::{Connection, EndReason, Prelude},
     counters::CoreCounters,
+    drain::Drain,
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, Slice},
     group::{Group, GroupId, Groups},
@@ -29,9 +30,8 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    http::LAST_CHUNK,
     limits,
-    log::{Cursor, Framing, Segment, Sequence, Topic},
+    log::{Cursor, Segment, Sequence, Topic},
     provider::{LocalProvider, Reader},
 };
 
@@ -52,8 +52,8 @@ pub(super) struct CoreContext {
 /// What others may tell a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Accept no more, give everyone what they are owed, and end.
-    Drain,
+    /// Accept no more, give everyone what they are owed, and end them over this time.
+    Drain { over: Duration },
 }
 
 /// One core.
@@ -78,8 +78,8 @@ pub(super) struct Core<D> {
     segment: Option<Segment>,
     pub(super) timers: Timers,
     pub(super) accept_retry: AcceptRetry,
-    /// Set while draining: when to give up on those that are still owed something.
-    pub(super) drain_until: Option<Instant>,
+    /// Set while draining.
+    pub(super) drain: Option<Drain>,
     pub(super) buffer: Vec<u8>,
     /// What has happened and is not looked at yet; a socket has at most one of each kind here.
     events: VecDeque<Event>,
@@ -134,7 +134,7 @@ impl<D: Driver> Core<D> {
             segment: None,
             timers: Timers::default(),
             accept_retry: AcceptRetry::default(),
-            drain_until: None,
+            drain: None,
             buffer: vec![0; limits::HEAD_BYTES_MAX],
             events: VecDeque::new(),
             unknown: None,
@@ -218,7 +218,7 @@ impl<D: Driver> Core<D> {
     }
 
     fn next_turn(&self, now: Instant) -> Turn {
-        if self.drain_until.is_some() && self.connections.len() == 0 {
+        if self.drain.is_some() && self.connections.len() == 0 {
             return Turn::Done;
         }
         let has_work = self.pass.end().is_some()
@@ -234,7 +234,7 @@ impl<D: Driver> Core<D> {
             self.leases.next(),
             self.accept_retry.at,
             self.heartbeat.next(),
-            self.drain_until,
+            self.drain.map(|drain| drain.next(now)),
         ];
         let soonest = soonest.into_iter().flatten().min();
         match self.rest.until(now) {
@@ -270,12 +270,7 @@ impl<D: Driver> Core<D> {
     fn take_commands(&mut self, now: Instant) {
         while let Some(command) = self.context.commands.pop() {
             match command {
-                Command::Drain => {
-                    self.driver.stop_accepting();
-                    self.accept_retry = AcceptRetry::default();
-                    self.go_to_head();
-                    self.drain_until.get_or_insert(now + limits::DRAIN_DEADLINE);
-                }
+                Command::Drain { over } => self.begin_drain(over, now),
             }
         }
     }
@@ -468,41 +463,14 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// While draining: ends whoever has had everything, and everyone when time is up.
-    fn drain(&mut self, now: Instant) {
-        let Some(until) = self.drain_until else { return };
-        let has_time = now < until;
-        let is_owed = self.pass.end().is_some() || self.position < self.wanted;
-        if is_owed && has_time {
-            return;
-        }
-        let is_over = |connection: &Connection| match connection {
-            Connection::Lagging(_) | Connection::Refused { .. } => !has_time,
-            Connection::Live { .. } | Connection::Reading(_) | Connection::Asking(_) => true,
-        };
-        let over: Vec<Socket> = self
-            .connections
-            .iter()
-            .filter_map(|(socket, connection)| is_over(connection).then_some(socket))
-            .collect();
-        for socket in over {
-            if is_owed {
-                self.end(socket, EndReason::Shutdown);
-            } else {
-                self.end_in_order(socket, EndReason::Shutdown);
-            }
-        }
+    /// Whether something that was published is still to be sent to the live connections.
+    pub(super) fn is_owed(&self) -> bool {
+        self.pass.end().is_some() || self.position < self.wanted
     }
 
-    /// Ends a connection, and tells it so if it has had everything: then it is between two frames.
-    fn end_in_order(&mut self, socket: Socket, reason: EndReason) {
-        if let Some(&Connection::Live { group, .. }) = self.connections.get(socket)
-            && self.groups.get(group).manner.framing == Framing::Chunked
-        {
-            // Whoever has no room for it now is cut instead, which is no loss.
-            let _ = self.send_one(socket, LAST_CHUNK);
-        }
-        self.end(socket, reason);
+    pub(super) fn stop_accepting(&mut self) {
+        self.driver.stop_accepting();
+        self.accept_retry = AcceptRetry::default();
     }
 
     /// How far the subscribers are that a publisher may wait for: the core's position, or the

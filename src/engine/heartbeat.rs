@@ -68,7 +68,7 @@ impl<D: Driver> Core<D> {
     /// Sends the heartbeats that are due. Only between two passes: then every live connection is at
     /// the core's position, and between two frames.
     pub(super) fn beat(&mut self, now: Instant) {
-        if self.connections.len() == 0 || self.drain_until.is_some() {
+        if self.connections.len() == 0 || self.drain.is_some_and(|drain| drain.is_over(now)) {
             self.heartbeat.next_at = None;
             return;
         }

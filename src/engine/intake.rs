@@ -170,7 +170,7 @@ impl<D: Driver> Core<D> {
         now: Instant,
     ) -> bool {
         let Admitted { request, headers, lasts, ticket } = admitted;
-        if self.drain_until.is_some() || self.connections.len() > self.context.connections_max {
+        if self.drain.is_some() || self.connections.len() > self.context.connections_max {
             self.refuse(socket, &error(503, "no room for another subscriber"), now);
             return false;
         }

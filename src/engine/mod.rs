@@ -11,6 +11,7 @@ mod catch_up;
 mod connection;
 mod core;
 mod counters;
+mod drain;
 mod driver;
 mod fan_out;
 mod group;

@@ -362,7 +362,7 @@ fn a_core_that_drains_is_done_in_time_however_much_is_published() {
     let provider = LocalProvider::new(LogOptions::default());
     let mut now = Instant::now();
     let mut core = core(&provider, now);
-    core.context.commands.push(Command::Drain).unwrap();
+    core.context.commands.push(Command::Drain { over: Duration::ZERO }).unwrap();
     let deadline = now + limits::DRAIN_DEADLINE;
     let large = Message::new("x".repeat(limits::BODY_BYTES_MAX * 3 / 4));
     while now < deadline {

@@ -201,12 +201,13 @@ impl Engine {
         self.cores.iter().map(|core| &core.context.counters)
     }
 
-    /// Asks the cores to end: they stop accepting, give everyone what they are owed within
-    /// [`limits::DRAIN_DEADLINE`], and end every stream. Returns at once.
-    pub fn drain(&self) {
+    /// Asks the cores to end: they stop accepting, and end every stream in order, one after the other
+    /// over this time, or [`limits::DRAIN_PACE`] each if that is less. Whoever is owed something gets
+    /// [`limits::DRAIN_DEADLINE`] more. Returns at once; a later call may shorten it.
+    pub fn drain(&self, over: Duration) {
         for core in &self.cores {
-            // A full queue holds this very command already.
-            let _ = core.context.commands.push(Command::Drain);
+            // A full queue holds such a command already.
+            let _ = core.context.commands.push(Command::Drain { over });
             core.context.reader.notify();
         }
     }
@@ -227,7 +228,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.drain();
+        self.drain(Duration::ZERO);
         if !std::thread::panicking() {
             self.wait();
         }

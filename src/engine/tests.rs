@@ -255,7 +255,7 @@ fn draining_gives_what_is_owed_and_the_last_chunk() {
     on_both_drivers(|mut running| {
         let mut socket = get(running.engine.local_addr(), "/a", "");
         running.provider.publish(&Message::new("last"), &["a"]).unwrap();
-        running.engine.drain();
+        running.engine.drain(Duration::ZERO);
         running.engine.wait();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();

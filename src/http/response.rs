@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::request::Version;
+use crate::limits;
 
 /// The head of an event stream to an HTTP/1.1 client. Each event follows as a chunk, and
 /// [`LAST_CHUNK`] ends it.
@@ -52,6 +53,21 @@ pub const HEARTBEAT_BARE: &[u8] = b":\n\n";
 
 /// [`HEARTBEAT_BARE`] as one HTTP/1.1 chunk.
 pub const HEARTBEAT_CHUNKED: &[u8] = b"3\r\n:\n\n\r\n";
+
+/// What the last event stream of a server that shuts down says: when to come back. It spreads numbers
+/// that are near each other over [`limits::DRAIN_RETRY_MIN`] to [`limits::DRAIN_RETRY_MAX`].
+///
+/// ```
+/// assert!(fanfare::http::come_back(1).starts_with(b"retry: "));
+/// assert_ne!(fanfare::http::come_back(1), fanfare::http::come_back(2));
+/// ```
+pub fn come_back(nth: u32) -> Vec<u8> {
+    let range = (limits::DRAIN_RETRY_MAX - limits::DRAIN_RETRY_MIN).as_millis();
+    // Fibonacci hashing: neighbours come to be far from each other.
+    let spread = u128::from(nth.wrapping_mul(0x9e37_79b1) >> 8);
+    let retry = limits::DRAIN_RETRY_MIN.as_millis() + spread % range;
+    format!("retry: {retry}\n\n").into_bytes()
+}
 
 /// A whole reply with `status`, a body of `{"error": fault}`, and the end of the connection.
 ///
@@ -114,6 +130,8 @@ fn reason(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -142,6 +160,21 @@ mod tests {
         check_head(&method_not_allowed("GET, POST"), 405);
         assert!(check_head(EVENT_STREAM_HEAD_CHUNKED, 200).is_empty());
         assert!(check_head(EVENT_STREAM_HEAD_CLOSE, 200).is_empty());
+    }
+
+    #[test]
+    fn they_do_not_all_come_back_at_once() {
+        let range = limits::DRAIN_RETRY_MIN..limits::DRAIN_RETRY_MAX;
+        let mut tenths = [0; 10];
+        for nth in 0..10_000 {
+            let text = String::from_utf8(come_back(nth)).unwrap();
+            let digits = text.strip_prefix("retry: ").unwrap().trim_end();
+            let retry = Duration::from_millis(digits.parse().unwrap());
+            assert!(range.contains(&retry));
+            let share = (retry - range.start).div_duration_f64(range.end - range.start);
+            tenths[(share * 10.0) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|tenth| (900..1100).contains(tenth)), "{tenths:?}");
     }
 
     #[track_caller]

@@ -13,12 +13,18 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{http::HEARTBEAT_BARE, log::Overtaken, provider::Subscription};
+use crate::{
+    http::{self, HEARTBEAT_BARE},
+    log::Overtaken,
+    provider::Subscription,
+};
 
 /// The body of such a stream.
 pub(super) struct EventStream {
     subscription: Subscription,
     heartbeat: Option<Interval>,
+    /// What it says when the server shuts down.
+    farewell: Option<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -36,7 +42,9 @@ impl EventStream {
             interval.reset();
             interval
         });
-        Self { subscription, heartbeat, _permit: permit }
+        let nth = permit.semaphore().available_permits() as u32;
+        let farewell = Some(http::come_back(nth).into());
+        Self { subscription, heartbeat, farewell, _permit: permit }
     }
 }
 
@@ -45,6 +53,9 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let events = Pin::new(&mut self.subscription).poll_next(context);
+        if let Poll::Ready(None) = events {
+            return Poll::Ready(self.farewell.take().map(Ok));
+        }
         let Some(heartbeat) = &mut self.heartbeat else { return events };
         if events.is_ready() {
             heartbeat.reset();
@@ -88,5 +99,8 @@ mod tests {
         let event_at = Instant::now();
         assert_eq!(next(&mut stream).await, HEARTBEAT_BARE);
         assert_eq!(event_at.elapsed(), period, "an event puts it off");
+        provider.shutdown().unwrap();
+        assert!(next(&mut stream).await.starts_with(b"retry: "));
+        assert!(poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await.is_none());
     }
 }

@@ -17,7 +17,10 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -54,6 +57,8 @@ use crate::{
 pub struct Server {
     publisher: Publisher,
     engine: Engine,
+    /// Whether it has been told to end.
+    is_draining: Arc<AtomicBool>,
     /// None once it has been waited for.
     control: Option<Control>,
 }
@@ -127,18 +132,25 @@ impl Server {
         self.engine.driver_reason()
     }
 
+    /// Asks it to end gently: no new connections, and event streams end in order, one after the other
+    /// over this time or [`limits::DRAIN_PACE`] each if that is less, each told when to come back.
+    /// Until then messages are taken and delivered; `/ready` says 503 where it still can be asked.
+    /// Returns at once; [`wait`](Self::wait) for the end, and a [`shutdown`](Self::shutdown) hurries.
+    pub fn drain(&self, over: Duration) {
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.engine.drain(over);
+    }
+
     /// Asks it to end: no new connections, no more messages, and event streams end in order after
     /// what was published before. Returns at once; [`wait`](Self::wait) for the end.
     pub fn shutdown(&self) {
-        // It may have been shut down before, by itself or by an earlier call.
-        let _ = self.publisher.provider().shutdown();
-        self.engine.drain();
-        if let Some(control) = &self.control {
-            control.shutdown();
-        }
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.refuse_messages();
+        self.engine.drain(Duration::ZERO);
     }
 
-    /// Waits until it has ended, which is after a [`shutdown`](Self::shutdown): without one, never.
+    /// Waits until it has ended, which is after a [`shutdown`](Self::shutdown) or a
+    /// [`drain`](Self::drain): without one, never.
     pub fn wait(mut self) {
         self.join();
     }
@@ -161,12 +173,23 @@ impl Server {
             control_places: places.connections,
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
-        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat);
+        let is_draining = Arc::clone(&self.is_draining);
+        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining);
         Control::start(routes::router(desk), permits, arrivals)
+    }
+
+    /// Ends the control runtime's part.
+    fn refuse_messages(&self) {
+        // It may have been shut down before, by itself or by an earlier call.
+        let _ = self.publisher.provider().shutdown();
+        if let Some(control) = &self.control {
+            control.shutdown();
+        }
     }
 
     fn join(&mut self) {
         self.engine.wait();
+        self.refuse_messages();
         if let Some(control) = self.control.take() {
             control.join();
         }
@@ -277,7 +300,7 @@ impl ServerBuilder {
         // Cores that serve nobody read an empty Log.
         let read = local.unwrap_or_else(|| LocalProvider::new(LogOptions::default()));
         let engine = Engine::start(options, &read)?;
-        let mut server = Server { publisher, engine, control: None };
+        let mut server = Server { publisher, engine, is_draining: Arc::default(), control: None };
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server

@@ -1,6 +1,12 @@
 //! The routes: what is answered at which path, apart from publishing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -20,7 +26,7 @@ use super::{
 };
 use crate::{
     limits,
-    provider::{Closed, DEFAULT_TOPIC, LocalProvider, Publisher},
+    provider::{DEFAULT_TOPIC, LocalProvider, Publisher},
 };
 
 /// What the handlers share. Clones are cheap.
@@ -31,6 +37,7 @@ pub(super) struct Desk {
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
     heartbeat: Option<Duration>,
+    is_draining: Arc<AtomicBool>,
 }
 
 /// How many connections the control runtime has room for.
@@ -70,9 +77,11 @@ impl Desk {
         registry: Registry,
         places: Places,
         heartbeat: Option<Duration>,
+        is_draining: Arc<AtomicBool>,
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
-        Self { publisher, counters, registry: Arc::new(registry), subscriptions, heartbeat }
+        let registry = Arc::new(registry);
+        Self { publisher, counters, registry, subscriptions, heartbeat, is_draining }
     }
 }
 
@@ -148,8 +157,8 @@ async fn subscribers(
 }
 
 async fn ready(State(desk): State<Desk>) -> Result<&'static str, Fault> {
-    if desk.publisher.provider().is_closed() {
-        return Err(Closed.into());
+    if desk.is_draining.load(Ordering::Relaxed) || desk.publisher.provider().is_closed() {
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down"));
     }
     Ok("ready")
 }

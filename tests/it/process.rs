@@ -1,16 +1,19 @@
 //! The process: what it says when it starts, and how it ends.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Driver, End, Options, Server, Subscriber, binary, skip};
+use crate::harness::{Driver, End, Options, Pending, Server, Subscriber, binary, eventually, skip};
 
 both_drivers!(
     the_first_line_says_where_and_how_it_serves,
     the_printed_lines_work_in_a_shell,
     sigterm_ends_every_stream_in_order,
+    who_drains_takes_its_time_and_says_so,
+    a_second_signal_ends_at_once,
     a_port_that_is_taken_is_an_error_that_names_it,
 );
 
@@ -79,6 +82,45 @@ fn sigterm_ends_every_stream_in_order(driver: Driver) {
     }
     // Without chunks, a close is all there is.
     expect_all(&mut bare, End::Cut);
+    chunked.push(bare);
+    let come_back: BTreeSet<_> = chunked.iter().map(|one| one.come_back().expect("told")).collect();
+    assert!(come_back.iter().all(|millis| (1000..5000).contains(millis)), "{come_back:?}");
+    assert!(come_back.len() > 10, "they do not all come back at once: {come_back:?}");
+}
+
+/// Two thousand streams end over some seconds; meanwhile everything else works as before.
+fn who_drains_takes_its_time_and_says_so(driver: Driver) {
+    let mut server = Server::start(driver);
+    let mut kept = server.connect();
+    assert_eq!(kept.get("/ready").status, 200);
+    let mut subscribers = crowd(&server);
+    server.signal();
+    // Whoever asks is told to go elsewhere, and that nothing is wrong.
+    eventually("it is not ready", || (kept.get("/ready").status == 503).then_some(()));
+    assert_eq!(kept.get("/health").status, 200);
+    assert_eq!(kept.post("/publish?topic=t", "text/plain", b"late").status, 202);
+    assert!(server.ended().success());
+    let late = |subscriber: &mut Subscriber| {
+        let (events, end) = subscriber.until_end();
+        assert_eq!(end, End::InOrder);
+        events.len()
+    };
+    let late: usize = subscribers.iter_mut().map(late).sum();
+    assert!(late > 0, "whose turn comes later goes on as before");
+}
+
+fn crowd(server: &Server) -> Vec<Subscriber> {
+    let pending: Vec<_> = (0..2000).map(|_| Subscriber::send(server, &["t"])).collect();
+    pending.into_iter().map(Pending::accepted).collect()
+}
+
+fn a_second_signal_ends_at_once(driver: Driver) {
+    let mut server = Server::start(driver);
+    let _subscribers = crowd(&server);
+    server.signal();
+    server.await_log("draining");
+    server.signal();
+    assert_eq!(server.ended().code(), Some(130));
 }
 
 fn a_port_that_is_taken_is_an_error_that_names_it(driver: Driver) {

@@ -37,6 +37,9 @@ pub(crate) struct Serve {
     /// How far a subscriber may lag before that, as in 4MiB [default: as far as the history].
     #[arg(long, value_name = "SIZE")]
     lag_bytes: Option<Size>,
+    /// Seconds over which the streams end, one after the other, when the server is told to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::DRAIN_DEFAULT.as_secs())]
+    drain: u64,
     /// Seconds between two heartbeats of a quiet stream; 0 is none.
     #[arg(long, value_name = "SECONDS", default_value_t = limits::HEARTBEAT_DEFAULT.as_secs())]
     heartbeat: u64,
@@ -88,12 +91,13 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     if let Some(cores) = serve.cores {
         builder = builder.cores(cores.into());
     }
+    let drain = Duration::from_secs(serve.drain);
     let server = builder.start()?;
     greet(&server);
 
     runtime.block_on(signals.next());
-    tracing::info!("shutting down; a second signal ends at once");
-    server.shutdown();
+    tracing::info!(over = ?drain, "draining; a second signal ends at once");
+    server.drain(drain);
     std::thread::spawn(move || {
         runtime.block_on(signals.next());
         process::exit(130);

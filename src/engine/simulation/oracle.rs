@@ -177,6 +177,7 @@ impl Oracle {
     /// Whoever has time left is owed all that was published before its core was told to end.
     fn was_shut_down(&self, link: &Link, peer: &Peer, scene: &Scene<'_>) -> bool {
         let Some((told, head)) = self.draining[link.core] else { return false };
+        // They end sooner where they are few.
         if scene.network.now >= told + limits::DRAIN_DEADLINE {
             let is_whole = |subscription: &Subscription| {
                 subscription.is_complete(&link.response, head, scene.publisher)

@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) has_jumps: bool,
     /// A core is told to drain while everything goes on.
     pub(super) drains_early: bool,
+    /// How long a core takes at most to end those that are owed nothing.
+    pub(super) drain_millis: u64,
     /// All are told to drain in the middle of everything.
     pub(super) ends_abruptly: bool,
     pub(super) weights: Weights,
@@ -108,6 +110,7 @@ impl Plan {
             hand_over_max: one_of(rng, &[1, 2, 8]),
             has_jumps: rng.u8(0..4) == 0,
             drains_early: rng.u8(0..8) == 0,
+            drain_millis: one_of(rng, &[0, 0, 20, 5000]),
             ends_abruptly: rng.bool(),
             weights: Weights {
                 turn: rng.u32(20..60),

@@ -1,6 +1,6 @@
 //! What a core sends to one connection, cut into its units: a head, then events.
 
-use crate::http::{EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE};
+use crate::http::{EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, LAST_CHUNK};
 
 /// Takes the bytes of one connection apart.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) enum Unit<'b> {
     /// An event, without what it is wrapped in.
     Event(&'b str),
     Heartbeat,
+    /// When to come back, before the end.
+    ComeBack,
     /// The stream ends in order.
     Ends,
 }
@@ -101,7 +103,24 @@ impl Stream {
 }
 
 fn unit(event: &str) -> Unit<'_> {
-    if event == HEARTBEAT { Unit::Heartbeat } else { Unit::Event(event) }
+    match event {
+        HEARTBEAT => Unit::Heartbeat,
+        _ if event.starts_with("retry:") => Unit::ComeBack,
+        _ => Unit::Event(event),
+    }
+}
+
+/// Whether it is the beginning of what ends a stream in order.
+pub(super) fn begins_end(rest: &[u8], body: Body) -> bool {
+    let (alone, told): (&[u8], &[u8]) = match body {
+        Body::Chunked => (LAST_CHUNK, b"d\r\nretry: ####\n\n\r\n0\r\n\r\n"),
+        _ => (b"", b"retry: ####\n\n"),
+    };
+    let fits = |(&byte, &wanted): (&u8, &u8)| match wanted {
+        b'#' => byte.is_ascii_digit(),
+        _ => byte == wanted,
+    };
+    alone.starts_with(rest) || rest.len() <= told.len() && rest.iter().zip(told).all(fits)
 }
 
 /// The event as it comes in this body.

@@ -7,10 +7,9 @@ use super::{
     plan::LogPlan,
     publisher::Publisher,
     selection::Topics,
-    stream::{Body, HEARTBEAT, Stream, Unit, wrapped},
+    stream::{Body, HEARTBEAT, Stream, Unit, begins_end, wrapped},
 };
 use crate::{
-    http::LAST_CHUNK,
     log::{AutomaticId, Sequence},
     provider::{AfterGap, LagPolicy},
 };
@@ -151,7 +150,7 @@ impl Subscription {
                 Unit::StreamBegins => {
                     assert_ne!(self.place, Place::NotBegun, "an answer before the request");
                 }
-                Unit::Heartbeat | Unit::Refused | Unit::Ends => {}
+                Unit::Heartbeat | Unit::Refused | Unit::ComeBack | Unit::Ends => {}
             }
         }
         self.check_rest(self.stream.rest(sent), publisher, tail);
@@ -261,7 +260,7 @@ impl Subscription {
             event.starts_with(rest)
         });
         let is_heartbeat = wrapped(HEARTBEAT, body).starts_with(rest);
-        let is_end = body == Body::Chunked && LAST_CHUNK.starts_with(rest);
+        let is_end = begins_end(rest, body);
         let text = String::from_utf8_lossy(rest);
         let skips = !self.disconnects() && self.has_lost(tail, publisher);
         assert!(
@@ -304,7 +303,7 @@ impl Subscription {
         };
         let rest = self.stream.rest(sent);
         let body = self.stream.body();
-        let is_whole = rest.is_empty() || body == Body::Chunked && LAST_CHUNK.starts_with(rest);
+        let is_whole = rest.is_empty() || begins_end(rest, body);
         is_whole && !is_owed && body != Body::Unknown
     }
 

@@ -37,7 +37,14 @@ impl http_body::Body for Stuck {
 fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
     let places = Places::of(Some(&provider));
-    Desk::new(Publisher::new(provider), Arc::default(), Registry::default(), places, None)
+    Desk::new(
+        Publisher::new(provider),
+        Arc::default(),
+        Registry::default(),
+        places,
+        None,
+        Arc::default(),
+    )
 }
 
 /// Publishes a body that gets stuck after `chunk`; the clock runs ahead while nothing happens.

@@ -25,7 +25,7 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::publisher::{Publisher, Receipt, query_of_topics};
 pub(crate) use self::random::Random;
 pub(crate) use self::server::{Options, Server, binary};
-pub(crate) use self::subscriber::{End, Event, Subscriber};
+pub(crate) use self::subscriber::{End, Event, Pending, Subscriber};
 
 /// How long a test waits for what must happen before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -160,16 +160,26 @@ impl Server {
 
     /// Ends the server as a service manager does, and waits for it.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal();
+        self.ended()
+    }
+
+    /// Asks the server to end, and does not wait.
+    pub(crate) fn signal(&mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the server lives");
         self.killed = true;
+    }
+
+    /// Waits until a server that was asked to end has.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         eventually("the server ends", || self.child.try_wait().expect("it is ours"))
     }
 
-    /// Waits until it has printed a line that begins so, and returns it.
-    pub(crate) fn await_log(&self, beginning: &str) -> String {
-        eventually(&format!("a line that begins with {beginning:?}"), || {
+    /// Waits until it has printed a line with this, and returns it.
+    pub(crate) fn await_log(&self, text: &str) -> String {
+        eventually(&format!("a line with {text:?}"), || {
             let log = self.log.tail();
-            log.lines().find(|line| line.starts_with(beginning)).map(str::to_owned)
+            log.lines().find(|line| line.contains(text)).map(str::to_owned)
         })
     }
 

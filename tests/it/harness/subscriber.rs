@@ -64,6 +64,7 @@ pub(crate) struct Subscriber {
     stream: Vec<u8>,
     events: VecDeque<Event>,
     comments: usize,
+    come_back: Option<u64>,
     end: Option<End>,
 }
 
@@ -125,15 +126,28 @@ impl Subscriber {
         (0..count).map(|_| self.next()).collect()
     }
 
-    /// All events until the stream ends, which it must.
+    /// All events until the stream ends, which it must. A last word about when to come back is not
+    /// among them.
     pub(crate) fn until_end(&mut self) -> (Vec<Event>, End) {
         let mut events = Vec::new();
         loop {
             match self.next_within(PATIENCE).expect("the stream goes on or ends") {
-                Ok(event) => events.push(event),
+                Ok(Event { id: None, kind: None, retry: Some(millis), data: None }) => {
+                    let before = self.come_back.replace(millis);
+                    assert_eq!(before, None, "it is said once");
+                }
+                Ok(event) => {
+                    assert_eq!(self.come_back, None, "it is the last word");
+                    events.push(event);
+                }
                 Err(end) => return (events, end),
             }
         }
+    }
+
+    /// After how many milliseconds it was asked to come back.
+    pub(crate) const fn come_back(&self) -> Option<u64> {
+        self.come_back
     }
 
     /// The next event, the end of the stream, or `None` when neither came in that time.
@@ -211,8 +225,15 @@ impl Pending {
             return Err(head);
         }
         let (stream, events) = (Vec::new(), VecDeque::new());
-        let mut subscriber =
-            Subscriber { connection, head, stream, events, comments: 0, end: None };
+        let mut subscriber = Subscriber {
+            connection,
+            head,
+            stream,
+            events,
+            comments: 0,
+            come_back: None,
+            end: None,
+        };
         subscriber.decode();
         Ok(subscriber)
     }

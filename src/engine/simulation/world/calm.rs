@@ -73,7 +73,8 @@ impl World {
         for core in 0..self.cores.len() {
             self.drain(core);
         }
-        self.pass_in_ticks(limits::DRAIN_DEADLINE + SETTLED);
+        let over = Duration::from_millis(self.plan.drain_millis);
+        self.pass_in_ticks(over + limits::DRAIN_DEADLINE + SETTLED);
         let running = self.cores.iter().filter(|seat| seat.core.is_some()).count();
         assert_eq!(running, 0, "cores that do not end");
         let network = self.network.borrow();

@@ -138,7 +138,8 @@ impl World {
         let (now, head) = (self.network.borrow().now, self.publisher.borrow().head());
         let seat = &self.cores[core];
         if seat.core.is_some() {
-            let _ = seat.commands.push(Command::Drain);
+            let over = Duration::from_millis(self.plan.drain_millis);
+            let _ = seat.commands.push(Command::Drain { over });
             seat.wake.notify();
             self.oracle.drains(core, now, head);
         }
