@@ -87,7 +87,8 @@ impl<D: Driver> Core<D> {
         self.stop_accepting();
         self.go_to_head();
         let (slots, connections) = (self.connections.slots(), self.connections.len());
-        self.drain.get_or_insert(Drain::new(over, slots, connections, now)).hurry(over, now);
+        let begun = || Drain::new(over, slots, connections, now);
+        self.drain.get_or_insert_with(begun).hurry(over, now);
     }
 
     /// While draining: ends whoever has had everything and whose turn it is, and everyone when time
