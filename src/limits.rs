@@ -78,6 +78,9 @@ pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
 /// Shortest time between two heartbeats.
 pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 
+/// Shortest age at which a stream ends for its age alone.
+pub const CONNECTION_AGE_MIN: Duration = Duration::from_secs(10);
+
 /// Longest that a core spins before it sleeps, and only where its last sleep was shorter.
 pub const SPIN_MAX: Duration = Duration::from_micros(50);
 
@@ -151,6 +154,10 @@ pub const QUESTION_QUEUE: usize = 1024;
 
 /// Decisions in progress. Each holds its request's head, and what the callback holds.
 pub const QUESTIONS_MAX: usize = 16 * 1024;
+
+/// Slots of a core's table that are looked at for an operator at a time. Where each has a subscriber, it
+/// holds the core some 0.5 ms.
+pub const CONNECTIONS_PER_PAGE: usize = 256;
 
 /// Commands waiting for a core.
 pub const COMMAND_QUEUE: usize = 64;

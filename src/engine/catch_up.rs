@@ -85,8 +85,10 @@ impl<D: Driver> Core<D> {
         start: &Start,
         now: Instant,
     ) {
+        let since = self.seconds(now);
         let lagging = Lagging {
             group,
+            since,
             cursor: start.cursor,
             prelude,
             came_at: self.context.provider.log().head(),
@@ -127,13 +129,15 @@ impl<D: Driver> Core<D> {
         pace: Pace,
         now: Instant,
     ) -> bool {
-        let Some(&Connection::Live { group, member, has_timer }) = self.connections.get(socket)
+        let Some(&Connection::Live { group, member, has_timer, since }) =
+            self.connections.get(socket)
         else {
             return false;
         };
         self.remove_live(group, member);
         let lagging = Lagging {
             group,
+            since,
             cursor,
             prelude,
             came_at: cursor.sequence,
@@ -392,11 +396,12 @@ impl<D: Driver> Core<D> {
 
     fn become_live(&mut self, socket: Socket) {
         let Some(lagging) = self.lagging(socket) else { return };
-        let (group, place, has_timer) = (lagging.group, lagging.place, lagging.has_timer);
+        let (group, place, since) = (lagging.group, lagging.place, lagging.since);
+        let has_timer = lagging.has_timer;
         self.remove_lagging(place);
         let member = self.groups.add_live(group, socket);
         if let Some(connection) = self.connections.get_mut(socket) {
-            *connection = Connection::Live { group, member, has_timer };
+            *connection = Connection::Live { group, member, has_timer, since };
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Connection {
         member: u32,
         /// Whether a timer of its is queued, from when it was reading or lagging.
         has_timer: bool,
+        /// When it subscribed, by `Core::seconds`.
+        since: u32,
     },
     /// It has a cursor of its own and catches up.
     Lagging(Box<Lagging>),
@@ -65,6 +67,8 @@ pub(super) struct Lagging {
     pub(super) progress_at: Instant,
     /// Whether a timer of its is queued. It has one at most: one that is due early is put off.
     pub(super) has_timer: bool,
+    /// When it subscribed, by `Core::seconds`.
+    pub(super) since: u32,
     /// Its place among the core's lagging connections.
     pub(super) place: u32,
 }
@@ -121,11 +125,13 @@ pub enum EndReason {
     Shutdown,
     /// Its time was up: that of its token, or of its age.
     Expired,
+    /// An operator closed it.
+    Operator,
 }
 
 impl EndReason {
     /// Every reason, in the order of [`EndReason::index`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Left,
         Self::Stalled,
         Self::Overtaken,
@@ -135,6 +141,7 @@ impl EndReason {
         Self::NotHandedOver,
         Self::Shutdown,
         Self::Expired,
+        Self::Operator,
     ];
 
     /// Its place in [`EndReason::ALL`].
@@ -154,6 +161,7 @@ impl EndReason {
             Self::NotHandedOver => "not_handed_over",
             Self::Shutdown => "shutdown",
             Self::Expired => "expired",
+            Self::Operator => "operator",
         }
     }
 }

@@ -23,9 +23,10 @@ use super::{
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, Slice},
     group::{Group, GroupId, Groups},
-    heartbeat::Heartbeat,
+    inspect::Inquiry,
     lease::Leases,
     rest::Rest,
+    round::Round,
     spin::Spin,
     timers::Timers,
 };
@@ -38,6 +39,8 @@ use crate::{
 /// What a core shares with the rest of the process.
 #[derive(Clone, Debug)]
 pub(super) struct CoreContext {
+    /// Which core it is.
+    pub(super) number: u32,
     pub(super) provider: LocalProvider,
     pub(super) reader: Arc<Reader>,
     pub(super) admission: Arc<dyn Admission>,
@@ -47,13 +50,16 @@ pub(super) struct CoreContext {
     pub(super) commands: Arc<ArrayQueue<Command>>,
     pub(super) connections_max: usize,
     pub(super) heartbeat: Option<Duration>,
+    pub(super) age_max: Option<Duration>,
 }
 
 /// What others may tell a core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Accept no more, give everyone what they are owed, and end them over this time.
     Drain { over: Duration },
+    /// Answer.
+    Inquire(Inquiry),
 }
 
 /// One core.
@@ -69,7 +75,10 @@ pub(super) struct Core<D> {
     /// What was asked and has been answered.
     pub(super) answers: Answers,
     pub(super) leases: Leases,
-    pub(super) heartbeat: Heartbeat,
+    pub(super) heartbeat: Round,
+    pub(super) ages: Round,
+    /// When it first had a connection.
+    pub(super) began: Option<Instant>,
     /// Everything before it has been sent to every live connection.
     pub(super) position: Sequence,
     /// The head when the core was last notified: it works until it is there.
@@ -116,7 +125,8 @@ pub(super) struct Sleep(pub(super) Option<Duration>);
 impl<D: Driver> Core<D> {
     pub(super) fn new(mut driver: D, context: CoreContext) -> Self {
         driver.accept();
-        let heartbeat = Heartbeat::every(context.heartbeat);
+        let heartbeat = Round::every(context.heartbeat);
+        let ages = Round::every(context.age_max.map(|age| age / AGE_ROUNDS));
         let position = context.provider.log().head();
         Self {
             groups: Groups::new(context.reader.id()),
@@ -129,6 +139,8 @@ impl<D: Driver> Core<D> {
             answers: Answers::default(),
             leases: Leases::default(),
             heartbeat,
+            ages,
+            began: None,
             position,
             wanted: position,
             segment: None,
@@ -204,6 +216,7 @@ impl<D: Driver> Core<D> {
             self.go_to_head();
         }
         self.beat(now);
+        self.end_aged(now);
         self.fan_out(now);
         self.catch_up(now);
         self.drain(now);
@@ -234,6 +247,7 @@ impl<D: Driver> Core<D> {
             self.leases.next(),
             self.accept_retry.at,
             self.heartbeat.next(),
+            self.ages.next(),
             self.drain.map(|drain| drain.next(now)),
         ];
         let soonest = soonest.into_iter().flatten().min();
@@ -271,6 +285,7 @@ impl<D: Driver> Core<D> {
         while let Some(command) = self.context.commands.pop() {
             match command {
                 Command::Drain { over } => self.begin_drain(over, now),
+                Command::Inquire(inquiry) => self.answer(inquiry, now),
             }
         }
     }
@@ -492,6 +507,9 @@ impl<D: Driver> Core<D> {
 /// Events handled in a turn, so that a storm of connections does not hold up the fan-out: each costs
 /// up to some 20 µs. As with the other amounts of a turn, tests have so little that few sockets reach it.
 pub(super) const EVENTS_PER_TURN: usize = if cfg!(test) { 4 } else { 64 };
+
+/// How often a connection's age is looked at while it grows old.
+const AGE_ROUNDS: u32 = 50;
 
 /// A lagging connection that took no byte for this long is one that publishers don't wait for.
 const READS_WITHIN: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@
 mod admission;
 #[cfg(test)]
 mod admission_tests;
+mod age;
 mod catch_up;
 mod connection;
 mod core;
@@ -16,12 +17,14 @@ mod driver;
 mod fan_out;
 mod group;
 mod heartbeat;
+mod inspect;
 mod intake;
 #[cfg(test)]
 mod lag_tests;
 mod lease;
 mod listener;
 mod rest;
+mod round;
 #[cfg(test)]
 mod scripted_tests;
 #[cfg(test)]
@@ -36,5 +39,8 @@ pub use self::{
     admission::{Admission, Admitted, Answer, Asked, HandedOver, Question, Ticket, Verdict},
     connection::EndReason,
     counters::{CoreCounters, Counter},
+    inspect::{
+        ConnectionId, ConnectionInfo, ConnectionPage, ConnectionState, Cores, NoConnectionId,
+    },
     start::{DriverChoice, DriverKind, Engine, EngineOptions, StartError},
 };

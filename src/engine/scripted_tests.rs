@@ -39,6 +39,9 @@ pub(super) struct Scripted {
 
 pub(super) const SOCKET: Socket = Socket { slot: 0, generation: 1 };
 
+/// Longer than other tests last.
+const AGE_MAX: Duration = Duration::from_secs(4 * 3600);
+
 pub(super) const PLENTY: usize = 1 << 30;
 
 impl Scripted {
@@ -126,6 +129,7 @@ pub(super) fn core_with(
     questions: tokio::sync::mpsc::Sender<Asked>,
 ) -> Core<Scripted> {
     let context = CoreContext {
+        number: 0,
         provider: provider.clone(),
         reader: provider.register_reader(Box::new(|| {})).unwrap(),
         admission,
@@ -135,6 +139,7 @@ pub(super) fn core_with(
         commands: Arc::new(ArrayQueue::new(1)),
         connections_max: 1000,
         heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+        age_max: Some(AGE_MAX),
     };
     Core::new(Scripted { room: PLENTY, ..Scripted::default() }, context)
 }
@@ -219,6 +224,22 @@ fn a_quiet_stream_gets_a_heartbeat_once_in_an_interval() {
     }
     assert_eq!(received(&mut core), "3\r\n:\n\n\r\n".repeat(2), "40 s are two intervals of 15 s");
     assert_eq!(core.context.counters.heartbeats.get(), 2);
+}
+
+#[test]
+fn a_stream_that_is_too_old_ends_in_order() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = core(&provider, start);
+    turns(&mut core, start + AGE_MAX.mul_f64(0.89));
+    assert!(core.driver.closed.is_empty());
+    received(&mut core);
+    // Each step is less than a round.
+    for step in 0..=20 {
+        turns(&mut core, start + AGE_MAX.mul_f64(0.9 + 0.0125 * f64::from(step)));
+    }
+    assert_eq!(core.context.counters.ends(EndReason::Expired).get(), 1);
+    assert!(core.driver.sent[0].ends_with(LAST_CHUNK));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use super::{
     core::{Command, Core, CoreContext},
     counters::CoreCounters,
     driver::{Driver, DriverOptions, Epoll, Uring},
+    inspect::{Cores, Line},
     listener::listen,
 };
 use crate::{
@@ -64,6 +65,8 @@ pub struct EngineOptions {
     pub connections_max: usize,
     /// How often a quiet stream gets a comment; none is never.
     pub heartbeat: Option<Duration>,
+    /// How old a stream may become, a tenth more or less; none is as old as it likes.
+    pub age_max: Option<Duration>,
     /// Who may come in.
     pub admission: Arc<dyn Admission>,
     /// Where connections go that are not subscriptions.
@@ -86,6 +89,7 @@ impl EngineOptions {
             driver: DriverChoice::Auto,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            age_max: None,
             admission,
             hand_over,
             questions,
@@ -169,6 +173,7 @@ impl Engine {
         let mut engine = Self { address, driver, driver_reason, cores: Vec::new() };
         for (number, listener) in listeners.into_iter().enumerate() {
             let spec = CoreSpec {
+                number: number as u32,
                 name: format!("fanfare-core-{number}"),
                 // More cores than CPUs share them as the scheduler sees fit.
                 cpu: (count <= cpus.len()).then(|| cpus[number]),
@@ -194,6 +199,16 @@ impl Engine {
     /// Why this driver.
     pub fn driver_reason(&self) -> &str {
         &self.driver_reason
+    }
+
+    /// A way to the cores, for an operator.
+    pub fn cores(&self) -> Cores {
+        let line = |core: &CoreHandle| Line {
+            commands: Arc::clone(&core.context.commands),
+            reader: Arc::clone(&core.context.reader),
+            counters: Arc::clone(&core.context.counters),
+        };
+        Cores::new(self.cores.iter().map(line).collect())
     }
 
     /// The counters of every core.
@@ -245,6 +260,7 @@ impl fmt::Display for DriverKind {
 }
 
 struct CoreSpec {
+    number: u32,
     name: String,
     cpu: Option<usize>,
     driver: DriverKind,
@@ -277,6 +293,7 @@ fn start_core(
 ) -> io::Result<CoreHandle> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let context = CoreContext {
+        number: spec.number,
         provider: provider.clone(),
         reader: register(provider, &wake)?,
         admission: Arc::clone(&options.admission),
@@ -286,6 +303,7 @@ fn start_core(
         commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
         connections_max: connections_max(spec.sockets_max),
         heartbeat: options.heartbeat,
+        age_max: options.age_max,
     };
     let (started, starting) = mpsc::channel();
     let thread_context = context.clone();

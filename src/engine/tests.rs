@@ -101,6 +101,38 @@ fn data_until(socket: &mut TcpStream, end: &str) -> Vec<String> {
 }
 
 #[test]
+fn an_operator_sees_the_connections_and_closes_one() {
+    on_both_drivers(|running| {
+        let address = running.engine.local_addr();
+        let cores = running.engine.cores();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let all = || {
+            let pages = (0..2).map(|core| runtime.block_on(cores.page(core, 0)).unwrap());
+            pages.flat_map(|page| page.connections).collect::<Vec<_>>()
+        };
+        assert!(all().is_empty());
+        let mut staying = get(address, "/a", "");
+        let mut leaving = get(address, "/b/c", "");
+        let seen = all();
+        assert_eq!(seen.len(), 2);
+        let by_topics = |topics: &[&str]| seen.iter().find(|one| one.topics == topics).unwrap();
+        let (stays, leaves) = (by_topics(&["a"]), by_topics(&["b", "c"]));
+        assert_eq!((stays.state, stays.age_seconds), (ConnectionState::Live, 0));
+        assert_eq!(stays.peer, Some([127, 0, 0, 1].into()));
+        assert_eq!(runtime.block_on(cores.close(leaves.id)), Some(true));
+        let mut rest = String::new();
+        leaving.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "0\r\n\r\n", "it ends in order");
+        assert_eq!(runtime.block_on(cores.close(leaves.id)), Some(false), "it has gone");
+        assert_eq!(all().len(), 1);
+        let ended = |core: &Arc<CoreCounters>| core.ends(EndReason::Operator).get();
+        assert_eq!(cores.counters().map(ended).sum::<u64>(), 1);
+        running.provider.publish(&Message::new("x"), &["a"]).unwrap();
+        assert_eq!(data_until(&mut staying, "x"), ["x"]);
+    });
+}
+
+#[test]
 fn admission_is_told_where_a_request_comes_from() {
     on_both_drivers(|running| {
         let address = running.engine.local_addr();

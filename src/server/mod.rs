@@ -72,6 +72,7 @@ pub struct ServerBuilder {
     driver: DriverChoice,
     local: LocalProviderBuilder,
     heartbeat: Option<Duration>,
+    connection_age: Option<Duration>,
 }
 
 /// Why a server cannot start.
@@ -99,6 +100,7 @@ impl Server {
             driver: DriverChoice::Auto,
             local: LocalProvider::builder(),
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            connection_age: None,
         }
     }
 
@@ -273,6 +275,16 @@ impl ServerBuilder {
         self
     }
 
+    /// How old a stream may become, a tenth more or less, before it ends in order and its client comes
+    /// anew; at least [`limits::CONNECTION_AGE_MIN`]. It finds out clients that are gone behind a proxy
+    /// that is not. Default: as old as it likes, because a client that has seen no event yet has no id to
+    /// resume from, and misses what is published while it is away.
+    #[must_use]
+    pub fn connection_age(mut self, age: Option<Duration>) -> Self {
+        self.connection_age = age.map(|age| age.max(limits::CONNECTION_AGE_MIN));
+        self
+    }
+
     /// Starts the server on threads of its own.
     ///
     /// # Errors
@@ -289,6 +301,7 @@ impl ServerBuilder {
             driver: self.driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
             heartbeat: self.heartbeat,
+            age_max: self.connection_age,
             admission: Arc::new(if local.is_some() {
                 Subscriptions::OnCores
             } else {

@@ -27,6 +27,8 @@ pub(super) struct Oracle {
     watched: Vec<LinkId>,
     /// When each core was told to drain, and the head of the Log then.
     draining: Vec<Option<(Instant, Sequence)>>,
+    /// The core that an operator has told to close a connection, until it has.
+    operator: Option<usize>,
     pub(super) tally: Tally,
 }
 
@@ -60,7 +62,7 @@ pub(super) const SETTLED: Duration = Duration::from_millis(500);
 impl Oracle {
     pub(super) fn new(plan: Plan) -> Self {
         let draining = vec![None; plan.cores];
-        Self { plan, watched: Vec::new(), draining, tally: Tally::default() }
+        Self { plan, watched: Vec::new(), draining, operator: None, tally: Tally::default() }
     }
 
     pub(super) fn watch(&mut self, link: LinkId) {
@@ -69,6 +71,15 @@ impl Oracle {
 
     pub(super) fn drains(&mut self, core: usize, now: Instant, head: Sequence) {
         self.draining[core].get_or_insert((now, head));
+    }
+
+    pub(super) fn operator_closes(&mut self, core: usize) {
+        self.operator = Some(core);
+    }
+
+    /// Whether what it was told has come about; it is told no more.
+    pub(super) fn is_closed_by_operator(&mut self) -> bool {
+        self.operator.take().is_none()
     }
 
     pub(super) fn is_draining(&self, core: usize) -> bool {
@@ -147,6 +158,7 @@ impl Oracle {
                             |one: &Subscription| one.expires_at().is_some_and(|at| at <= now);
                         peer.subscription().is_some_and(is_over)
                     }
+                    EndReason::Operator => self.operator.take() == Some(link.core),
                     EndReason::HandedOver | EndReason::NotHandedOver => false,
                 };
                 assert!(holds, "ended as {}, which it was not: {peer:?}", reason.name());

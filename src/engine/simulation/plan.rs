@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) drains_early: bool,
     /// How long a core takes at most to end those that are owed nothing.
     pub(super) drain_millis: u64,
+    /// An operator looks at connections, and closes some.
+    pub(super) has_operator: bool,
     /// All are told to drain in the middle of everything.
     pub(super) ends_abruptly: bool,
     pub(super) weights: Weights,
@@ -111,6 +113,7 @@ impl Plan {
             has_jumps: rng.u8(0..4) == 0,
             drains_early: rng.u8(0..8) == 0,
             drain_millis: one_of(rng, &[0, 0, 20, 5000]),
+            has_operator: rng.u8(0..4) == 0,
             ends_abruptly: rng.bool(),
             weights: Weights {
                 turn: rng.u32(20..60),

@@ -129,7 +129,7 @@ impl World {
     }
 
     fn rarely(&mut self) {
-        match self.rng.u8(0..4) {
+        match self.rng.u8(0..5) {
             0 if self.plan.has_jumps => {
                 let seconds = self.rng.u64(1..120);
                 self.pass(Duration::from_secs(seconds));
@@ -138,6 +138,10 @@ impl World {
             1 if self.plan.drains_early => {
                 let core = self.rng.usize(..self.plan.cores);
                 self.drain(core);
+            }
+            2 if self.plan.has_operator => {
+                let core = self.rng.usize(..self.plan.cores);
+                self.operator_acts(core);
             }
             _ => self.control_acts(),
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crossbeam::queue::ArrayQueue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::World;
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         Asked, HandedOver,
         core::{Command, Core, CoreContext, Sleep},
         driver::sim::Sim,
+        inspect::Inquiry,
     },
     limits,
     provider::Reader,
@@ -44,6 +45,7 @@ impl World {
         let wake = Box::new(move || wake.store(true, Ordering::Relaxed));
         let (questions, asked) = mpsc::channel(limits::QUESTION_QUEUE);
         let context = CoreContext {
+            number: number as u32,
             provider: self.provider.clone(),
             reader: self.provider.register_reader(wake).expect("there is room for a core"),
             admission: Arc::clone(&self.admission) as _,
@@ -53,6 +55,7 @@ impl World {
             commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
             connections_max: self.plan.connections_max,
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            age_max: None,
         };
         let counters = Arc::clone(&context.counters);
         self.network.borrow_mut().add_core(self.plan.sockets_max, woken, counters);
@@ -132,6 +135,41 @@ impl World {
             self.with_scene(|oracle, scene| oracle.check_tables(core, number, scene));
         }
         self.cores[number].core = core;
+    }
+
+    /// An operator looks at a core's connections, and closes one.
+    pub(super) fn operator_acts(&mut self, core: usize) {
+        let (reply, mut page) = oneshot::channel();
+        if !self.inquire(core, Inquiry::Page { from_slot: 0, reply }) {
+            return;
+        }
+        let page = page.try_recv().expect("a turn answers");
+        assert_eq!(page.next_slot, None, "there are few");
+        if page.connections.is_empty() {
+            return;
+        }
+        let nth = self.rng.usize(..page.connections.len());
+        let socket = page.connections[nth].id.socket;
+        let (reply, mut is_closed) = oneshot::channel();
+        self.oracle.operator_closes(core);
+        if self.inquire(core, Inquiry::Close { socket, reply }) {
+            // What ended it before its turn came did so in that turn too.
+            let is_closed = is_closed.try_recv().expect("a turn answers");
+            assert_eq!(self.oracle.is_closed_by_operator(), is_closed);
+        } else {
+            self.oracle.is_closed_by_operator();
+        }
+    }
+
+    /// Asks a core, whose turn it is then. False: it has ended, or has too much to do.
+    fn inquire(&mut self, core: usize, inquiry: Inquiry) -> bool {
+        let seat = &self.cores[core];
+        if seat.core.is_none() || seat.commands.push(Command::Inquire(inquiry)).is_err() {
+            return false;
+        }
+        seat.wake.notify();
+        self.turn(core);
+        true
     }
 
     pub(super) fn drain(&mut self, core: usize) {
