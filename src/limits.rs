@@ -17,6 +17,10 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of one published message: of a body, or of one line of an NDJSON body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
+/// Most messages of one JSON array, which is published whole and is a body of at most
+/// [`BODY_BYTES_MAX`]. Each costs some 300 B while it is published, besides its text.
+pub const BATCH_MESSAGES_MAX: usize = 1024;
+
 /// Most bytes of an encoded message: the largest body with its id, event type and framing.
 pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
 

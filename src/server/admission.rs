@@ -61,7 +61,7 @@ mod tests {
         let Verdict::Refuse(reply) = admit(request) else { panic!("not refused: {request:?}") };
         let reply = String::from_utf8(reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
-        assert!(reply.ends_with(&format!("{{\"error\":{fault:?}}}")), "{reply}");
+        assert!(reply.ends_with(&format!(",\"detail\":{fault:?}}}")), "{reply}");
     }
 
     #[test]
