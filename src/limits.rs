@@ -48,6 +48,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// a batch 48 B for each further message: 26 MiB for single messages.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 64 * 1024;
 
+/// Channels of the façade for Nchan whose last subscription's time is remembered; beyond, that of the one
+/// known longest goes. Each costs some 100 B and its name: 6 MiB.
+pub const NCHAN_CHANNELS_MAX: usize = 16 * 1024;
+
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(120);
 

@@ -58,6 +58,10 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
+    pub(super) fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such path")
+    }
+
     /// A body, or a line of one, over [`limits::BODY_BYTES_MAX`].
     pub(super) fn too_large(what: &str) -> Self {
         let text = format!("{what} is larger than {} bytes", limits::BODY_BYTES_MAX);

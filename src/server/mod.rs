@@ -7,6 +7,7 @@
 mod admission;
 mod control;
 mod event_stream;
+mod facade;
 mod fault;
 mod metrics;
 mod publish;
@@ -26,9 +27,11 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
+pub use self::facade::Facade;
 use self::{
-    admission::Subscriptions,
+    admission::{Place, Subscriptions},
     control::{Arrivals, Control},
+    facade::Facades,
     metrics::{ControlCounters, Sources},
     routes::{Desk, Places},
 };
@@ -72,6 +75,7 @@ pub struct ServerBuilder {
     driver: DriverChoice,
     local: LocalProviderBuilder,
     heartbeat: Option<Duration>,
+    facades: Facades,
 }
 
 /// Why a server cannot start.
@@ -99,6 +103,7 @@ impl Server {
             driver: DriverChoice::Auto,
             local: LocalProvider::builder(),
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            facades: Facades::default(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Server {
         &self,
         arrivals: Arrivals,
         heartbeat: Option<Duration>,
+        facades: Facades,
     ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
         let local = self.publisher.provider().local();
@@ -174,7 +180,8 @@ impl Server {
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let is_draining = Arc::clone(&self.is_draining);
-        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining);
+        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining)
+            .with_facades(facades);
         Control::start(routes::router(desk), permits, arrivals)
     }
 
@@ -273,6 +280,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Answers at the URLs of another system too, for those who move from it. Default: of none.
+    ///
+    /// ```
+    /// use fanfare::{Server, server::Facade};
+    ///
+    /// let hub = Server::builder().listen("127.0.0.1:0").cores(1).facade(Facade::Mercure).start()?;
+    /// println!("subscribe at http://{}/.well-known/mercure?topic=books", hub.local_addr());
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn facade(mut self, facade: Facade) -> Self {
+        self.facades.add(facade);
+        self
+    }
+
     /// Starts the server on threads of its own.
     ///
     /// # Errors
@@ -289,11 +311,10 @@ impl ServerBuilder {
             driver: self.driver,
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
             heartbeat: self.heartbeat,
-            admission: Arc::new(if local.is_some() {
-                Subscriptions::OnCores
-            } else {
-                Subscriptions::InControl
-            }),
+            admission: Arc::new(Subscriptions::new(
+                if local.is_some() { Place::OnCores } else { Place::InControl },
+                self.facades.clone(),
+            )),
             hand_over,
             questions,
         };
@@ -304,7 +325,7 @@ impl ServerBuilder {
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(Arrivals { handed_over, asked }, self.heartbeat)
+                .start_control(Arrivals { handed_over, asked }, self.heartbeat, self.facades)
                 .map_err(StartError::Control)?,
         );
         Ok(server)

@@ -1,12 +1,15 @@
 //! Reading bodies: with a bound, and giving up on those that stand still.
 
+use std::str::Utf8Error;
+
 use axum::{
     body::Body,
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
+use super::format::{Format, Whole};
 use crate::{limits, server::fault::Fault};
 
 /// Refuses a body before it is sent, if its head says that it is too large.
@@ -16,8 +19,34 @@ pub(super) fn check_announced(headers: &HeaderMap) -> Result<(), Fault> {
     if length > limits::BODY_BYTES_MAX as u64 { Err(Fault::too_large("body")) } else { Ok(()) }
 }
 
+/// The whole body, which must be a form of `key=value&…`.
+pub(in crate::server) async fn read_form(
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<Vec<u8>, Fault> {
+    if Format::of(headers)? != Format::Whole(Whole::Form) {
+        let text = "send application/x-www-form-urlencoded";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    check_announced(headers)?;
+    read_whole(body).await
+}
+
+/// The whole body, of whatever type, which must be UTF-8.
+pub(in crate::server) async fn read_text(
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<String, Fault> {
+    check_announced(headers)?;
+    String::from_utf8(read_whole(body).await?).map_err(|fault| not_utf8(fault.utf8_error()))
+}
+
+pub(super) fn not_utf8(fault: Utf8Error) -> Fault {
+    Fault::bad_request(format!("body is not UTF-8 at byte {}", fault.valid_up_to()))
+}
+
 /// The whole body, at most [`limits::BODY_BYTES_MAX`].
-pub(in crate::server) async fn read_whole(body: &mut Body) -> Result<Vec<u8>, Fault> {
+pub(super) async fn read_whole(body: &mut Body) -> Result<Vec<u8>, Fault> {
     let mut whole = Vec::new();
     while let Some(chunk) = next_chunk(body).await? {
         if whole.len() + chunk.len() > limits::BODY_BYTES_MAX {
@@ -46,9 +75,22 @@ pub(super) async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Fault> 
     }
 }
 
-/// Reads on for a moment, so that a client in the middle of its body gets to see the refusal:
+/// Reads on for a moment where a body was refused, so that a client in the middle of it gets to see why:
 /// closing a socket with unread bytes resets the connection and may overtake the reply.
-pub(in crate::server) async fn discard(body: &mut Body) {
+pub(in crate::server) async fn discard_if_refused(
+    refusal: Option<&Fault>,
+    headers: &HeaderMap,
+    body: &mut Body,
+) {
+    if let Some(fault) = refusal
+        && !fault.is_stalled()
+        && !headers.contains_key(header::EXPECT)
+    {
+        discard(body).await;
+    }
+}
+
+async fn discard(body: &mut Body) {
     let mut discarded = 0;
     while discarded < limits::BODY_DISCARDED_BYTES_MAX
         && let Ok(Some(Ok(frame))) =

@@ -17,14 +17,19 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
+pub(super) use self::{
+    body::{discard_if_refused, read_form, read_text},
+    form::pairs as form_pairs,
+    item::Addressed,
+};
 use self::{
     format::{Format, Whole},
-    item::{Addressed, Content},
+    item::Content,
     key::IDEMPOTENCY_REPLAYED,
 };
 use super::{fault::Fault, routes::Desk, selection};
@@ -52,12 +57,7 @@ pub(super) async fn publish(State(desk): State<Desk>, request: Request) -> Resul
         Ok(read) => publish_body(&desk, &read, &head.headers, &mut body).await,
         Err(fault) => Err(fault),
     };
-    if let Err(fault) = &accepted
-        && !fault.is_stalled()
-        && !head.headers.contains_key(header::EXPECT)
-    {
-        body::discard(&mut body).await;
-    }
+    discard_if_refused(accepted.as_ref().err(), &head.headers, &mut body).await;
     accepted
 }
 
@@ -117,7 +117,7 @@ async fn parse<'b>(
 }
 
 /// Publishes messages with nothing in between, all or none; under a key only once.
-async fn publish_whole(
+pub(super) async fn publish_whole(
     desk: &Desk,
     key: Option<&str>,
     batch: &[Addressed<'_>],

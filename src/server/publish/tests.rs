@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http::Method;
+use axum::http::{Method, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
