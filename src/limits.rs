@@ -17,6 +17,10 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of one published message: of a body, or of one line of an NDJSON body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
+/// Most messages of one JSON array, which is published whole and is a body of at most
+/// [`BODY_BYTES_MAX`]. Each costs some 300 B while it is published, besides its text.
+pub const BATCH_MESSAGES_MAX: usize = 1024;
+
 /// Most bytes of an encoded message: the largest body with its id, event type and framing.
 pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
 
@@ -43,6 +47,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Most idempotency keys remembered; beyond, the oldest goes before its time. Each costs up to 400 B, and
 /// a batch 48 B for each further message: 26 MiB for single messages.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 64 * 1024;
+
+/// Channels of the façade for Nchan whose last subscription's time is remembered; beyond, that of the one
+/// known longest goes. Each costs some 100 B and its name: 6 MiB.
+pub const NCHAN_CHANNELS_MAX: usize = 16 * 1024;
 
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(120);

@@ -6,9 +6,11 @@
 //!
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9112
 
+mod problem;
 mod request;
 mod response;
 
+pub use problem::{PROBLEM_JSON, Problem};
 pub use request::{
     BodyLength, Head, HeadError, RequestHead, Version, parse_head, parse_head_after,
 };

@@ -2,9 +2,10 @@
 //!
 //! Every error closes its connection, so that a core never has to find where a refused request ends.
 
-use serde_json::json;
-
-use super::request::Version;
+use super::{
+    problem::{PROBLEM_JSON, Problem, reason},
+    request::Version,
+};
 use crate::limits;
 
 /// The head of an event stream to an HTTP/1.1 client. Each event follows as a chunk, and
@@ -69,12 +70,13 @@ pub fn come_back(nth: u32) -> Vec<u8> {
     format!("retry: {retry}\n\n").into_bytes()
 }
 
-/// A whole reply with `status`, a body of `{"error": fault}`, and the end of the connection.
+/// A whole reply with `status`, a [`Problem`] whose detail is `fault`, and the end of the connection.
 ///
 /// ```
 /// let reply = String::from_utf8(fanfare::http::error(404, "no such path")).unwrap();
 /// assert!(reply.starts_with("HTTP/1.1 404 Not Found\r\n"));
-/// assert!(reply.ends_with("\r\n\r\n{\"error\":\"no such path\"}"));
+/// assert!(reply.contains("\r\nContent-Type: application/problem+json\r\n"));
+/// assert!(reply.ends_with("\"status\":404,\"detail\":\"no such path\"}"));
 /// ```
 ///
 /// # Panics
@@ -99,10 +101,11 @@ pub fn method_not_allowed(allow: &'static str) -> Vec<u8> {
 /// `headers` are whole lines.
 fn reply(status: u16, headers: &str, fault: &str) -> Vec<u8> {
     debug_assert!((100..1000).contains(&status), "not a status: {status}");
-    let body = json!({ "error": fault }).to_string();
+    let body = serde_json::to_string(&Problem::new(status, fault))
+        .expect("numbers and texts are always JSON");
     let head = format!(
         "HTTP/1.1 {status} {reason}\r\n\
-         Content-Type: application/json\r\n\
+         Content-Type: {PROBLEM_JSON}\r\n\
          Content-Length: {len}\r\n\
          Connection: close\r\n\
          Cache-Control: no-store\r\n\
@@ -111,21 +114,6 @@ fn reply(status: u16, headers: &str, fault: &str) -> Vec<u8> {
         len = body.len(),
     );
     (head + &body).into_bytes()
-}
-
-/// The reason phrase, which may be empty: nobody reads it but people.
-fn reason(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "",
-    }
 }
 
 #[cfg(test)]
@@ -139,12 +127,13 @@ mod tests {
         assert_eq!(
             String::from_utf8(error(400, "say \"a\"\r\n")).unwrap(),
             "HTTP/1.1 400 Bad Request\r\n\
-             Content-Type: application/json\r\n\
-             Content-Length: 25\r\n\
+             Content-Type: application/problem+json\r\n\
+             Content-Length: 82\r\n\
              Connection: close\r\n\
              Cache-Control: no-store\r\n\
              \r\n\
-             {\"error\":\"say \\\"a\\\"\\r\\n\"}"
+             {\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\
+             \"detail\":\"say \\\"a\\\"\\r\\n\"}"
         );
     }
 
@@ -153,7 +142,7 @@ mod tests {
         for status in [400, 404, 405, 408, 413, 431, 500, 503] {
             let reply = error(status, "é");
             let body = check_head(&reply, status);
-            assert_eq!(body, "{\"error\":\"é\"}".as_bytes());
+            assert!(body.ends_with(",\"detail\":\"é\"}".as_bytes()));
             assert!(!reason(status).is_empty());
         }
         check_head(&error(599, ""), 599);

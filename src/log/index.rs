@@ -28,6 +28,11 @@ impl Index {
         self.sequences.is_empty()
     }
 
+    /// How many frames there are.
+    pub fn len(&self) -> usize {
+        self.sequences.len()
+    }
+
     /// Whether there is a frame in `range`.
     pub fn has_any(&self, range: Range<Sequence>) -> bool {
         self.first(range).is_some()

@@ -99,6 +99,11 @@ impl Topic {
         self.subscribers() == 0 && self.frames.lock().index.is_empty()
     }
 
+    /// How many of its frames are retained.
+    pub fn frames(&self) -> usize {
+        self.frames.lock().index.len()
+    }
+
     /// Counts a subscriber in.
     pub fn add_subscriber(&self) {
         self.subscribers.fetch_add(1, Ordering::Relaxed);

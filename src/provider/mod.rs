@@ -17,8 +17,8 @@ use std::sync::Arc;
 pub use self::{
     local::{
         AfterGap, DEFAULT_TOPIC, GAP_EVENT, Ids, LocalProvider, LocalProviderBuilder,
-        LocalSubscription, Reader, Replay, ReplayRequest, Replayed, Replayer, Start, TopicError,
-        check_topic, check_topic_or_pattern,
+        LocalSubscription, Reader, Replay, ReplayRequest, Replayed, Replayer, Retained, Start,
+        TopicError, check_topic, check_topic_or_pattern,
     },
     publisher::Publisher,
     receipt::{PublishError, Receipt},

@@ -72,13 +72,22 @@ impl Publisher {
         &self,
         batch: &[(Message, Vec<T>)],
     ) -> Result<Vec<Receipt>, PublishError> {
-        let topics: Vec<Vec<&str>> = batch.iter().map(|(_, topics)| names(topics)).collect();
-        let publications: Vec<Publication<'_>> = batch
-            .iter()
-            .zip(&topics)
-            .map(|((message, _), topics)| Publication { message, topics })
-            .collect();
-        self.provider.publish_batch(&publications)
+        let topics = names_of_each(batch);
+        self.provider.publish_batch(&publications(batch, &topics))
+    }
+
+    /// Publishes a batch once, however often it is asked to under the same key; see
+    /// [`Provider::publish_once`].
+    ///
+    /// # Errors
+    /// As [`publish_batch`](Self::publish_batch), and what [`PublishError`] says of keys.
+    pub fn publish_once<T: AsRef<str>>(
+        &self,
+        key: &str,
+        batch: &[(Message, Vec<T>)],
+    ) -> Result<Vec<Receipt>, PublishError> {
+        let topics = names_of_each(batch);
+        self.provider.publish_once(key, &publications(batch, &topics))
     }
 
     /// Resolves when no core is far behind: the back-pressure a publisher may choose. See
@@ -88,6 +97,18 @@ impl Publisher {
             local.ready().await;
         }
     }
+}
+
+fn names_of_each<T: AsRef<str>>(batch: &[(Message, Vec<T>)]) -> Vec<Vec<&str>> {
+    batch.iter().map(|(_, topics)| names(topics)).collect()
+}
+
+fn publications<'p, T>(
+    batch: &'p [(Message, Vec<T>)],
+    topics: &'p [Vec<&'p str>],
+) -> Vec<Publication<'p>> {
+    let messages = batch.iter().map(|(message, _)| message);
+    messages.zip(topics).map(|(message, topics)| Publication { message, topics }).collect()
 }
 
 fn names(topics: &[impl AsRef<str>]) -> Vec<&str> {

@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 
-use super::selection::{self, SelectionError};
+use super::{
+    facade::{Facades, Get},
+    selection::{self, SelectionError},
+};
 use crate::{
     engine::{Admission, Verdict},
     http::{self, BodyLength, RequestHead},
@@ -14,34 +17,61 @@ use crate::{
 /// The path of subscriptions.
 pub(super) const EVENTS_PATH: &str = "/events";
 
-/// The server's rule: `GET /events` is a subscription, and served in this place.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Subscriptions {
+/// The server's rule: `GET /events` is a subscription, and what its façades have as one.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    place: Place,
+    facades: Facades,
+}
+
+/// Where subscriptions are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
     /// By the core that accepted it, from the Log.
     OnCores,
     /// By the control runtime: the provider has no Log.
     InControl,
 }
 
+impl Subscriptions {
+    pub(super) fn new(place: Place, facades: Facades) -> Self {
+        Self { place, facades }
+    }
+
+    /// What is subscribed to; none if that is not what the request is for.
+    fn selection(
+        &self,
+        head: &RequestHead<'_>,
+    ) -> Option<Result<SubscribeRequest, SelectionError>> {
+        if head.method != "GET" {
+            return None;
+        }
+        if head.path == EVENTS_PATH {
+            let headers = head.headers("last-event-id");
+            return Some(selection::subscription(head.query_pairs(), headers));
+        }
+        self.facades.selection(&Get::of_head(head))
+    }
+}
+
 impl Admission for Subscriptions {
     fn admit(&self, head: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
-        let is_subscription = head.method == "GET" && head.path == EVENTS_PATH;
-        if !is_subscription || matches!(self, Self::InControl) {
+        if self.place == Place::InControl {
             return Verdict::HandOver;
         }
-        match subscription(head) {
+        let Some(selected) = self.selection(head) else { return Verdict::HandOver };
+        match without_body(head).and(selected) {
             Ok(request) => Verdict::Subscribe(request.into()),
             Err(fault) => Verdict::Refuse(http::error(400, &fault.to_string())),
         }
     }
 }
 
-fn subscription(head: &RequestHead<'_>) -> Result<SubscribeRequest, SelectionError> {
+fn without_body(head: &RequestHead<'_>) -> Result<(), SelectionError> {
     match head.body_length() {
-        BodyLength::None | BodyLength::Exact(0) => {}
-        BodyLength::Exact(_) | BodyLength::Chunked => return Err(SelectionError::Body),
+        BodyLength::None | BodyLength::Exact(0) => Ok(()),
+        BodyLength::Exact(_) | BodyLength::Chunked => Err(SelectionError::Body),
     }
-    selection::subscription(head.query_pairs(), head.headers("last-event-id"))
 }
 
 #[cfg(test)]
@@ -53,7 +83,7 @@ mod tests {
         let Head::Complete(head) = parse_head(request.as_bytes()).unwrap() else {
             panic!("not a whole head: {request:?}")
         };
-        Subscriptions::OnCores.admit(&head, None)
+        Subscriptions::new(Place::OnCores, Facades::default()).admit(&head, None)
     }
 
     #[track_caller]
@@ -61,7 +91,7 @@ mod tests {
         let Verdict::Refuse(reply) = admit(request) else { panic!("not refused: {request:?}") };
         let reply = String::from_utf8(reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
-        assert!(reply.ends_with(&format!("{{\"error\":{fault:?}}}")), "{reply}");
+        assert!(reply.ends_with(&format!(",\"detail\":{fault:?}}}")), "{reply}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A refusal as its client sees it: a status and one JSON object that names the fault.
+//! A refusal over hyper: a status and a [`Problem`] that names the fault.
 
 use std::borrow::Cow;
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::selection::SelectionError;
 use crate::{
+    http::{PROBLEM_JSON, Problem},
     limits,
     provider::{Closed, PublishError, SubscribeError},
 };
@@ -42,7 +43,8 @@ enum Afterwards {
 
 #[derive(Serialize)]
 struct Body<'f> {
-    error: &'f str,
+    #[serde(flatten)]
+    problem: Problem<'f>,
     #[serde(flatten)]
     progress: Option<Progress>,
 }
@@ -54,6 +56,10 @@ impl Fault {
 
     pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    pub(super) fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such path")
     }
 
     /// A body, or a line of one, over [`limits::BODY_BYTES_MAX`].
@@ -71,6 +77,12 @@ impl Fault {
 
     pub(super) fn at(mut self, progress: Progress) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// The fault is in a message of a batch, by number from 1.
+    pub(super) fn of_message(mut self, number: usize) -> Self {
+        self.text = format!("message {number}: {}", self.text).into();
         self
     }
 
@@ -114,6 +126,12 @@ impl From<PublishError> for Fault {
             PublishError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
             }
+            PublishError::IdempotencyKeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, fault.to_string())
+            }
+            PublishError::NoIdempotencyKeys | PublishError::NoBatches => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, fault.to_string())
+            }
             _ => Self::bad_request(fault.to_string()),
         }
     }
@@ -129,9 +147,11 @@ fn closed() -> Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let body = Json(Body { error: &self.text, progress: self.progress });
+        let problem = Problem::new(self.status.as_u16(), &self.text);
+        let body = Json(Body { problem, progress: self.progress });
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.afterwards == Afterwards::Close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

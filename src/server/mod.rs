@@ -7,6 +7,7 @@
 mod admission;
 mod control;
 mod event_stream;
+mod facade;
 mod fault;
 mod metrics;
 mod publish;
@@ -26,9 +27,11 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
+pub use self::facade::Facade;
 use self::{
-    admission::Subscriptions,
+    admission::{Place, Subscriptions},
     control::{Arrivals, Control},
+    facade::Facades,
     metrics::{ControlCounters, Sources},
     routes::{Desk, Places},
 };
@@ -73,6 +76,7 @@ pub struct ServerBuilder {
     local: LocalProviderBuilder,
     heartbeat: Option<Duration>,
     connection_age: Option<Duration>,
+    facades: Facades,
 }
 
 /// Why a server cannot start.
@@ -101,6 +105,7 @@ impl Server {
             local: LocalProvider::builder(),
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             connection_age: None,
+            facades: Facades::default(),
         }
     }
 
@@ -161,6 +166,7 @@ impl Server {
         &self,
         arrivals: Arrivals,
         heartbeat: Option<Duration>,
+        facades: Facades,
     ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
         let local = self.publisher.provider().local();
@@ -176,7 +182,8 @@ impl Server {
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let is_draining = Arc::clone(&self.is_draining);
-        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining);
+        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining)
+            .with_facades(facades);
         Control::start(routes::router(desk), permits, arrivals)
     }
 
@@ -285,6 +292,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Answers at the URLs of another system too, for those who move from it. Default: of none.
+    ///
+    /// ```
+    /// use fanfare::{Server, server::Facade};
+    ///
+    /// let hub = Server::builder().listen("127.0.0.1:0").cores(1).facade(Facade::Mercure).start()?;
+    /// println!("subscribe at http://{}/.well-known/mercure?topic=books", hub.local_addr());
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn facade(mut self, facade: Facade) -> Self {
+        self.facades.add(facade);
+        self
+    }
+
     /// Starts the server on threads of its own.
     ///
     /// # Errors
@@ -302,11 +324,10 @@ impl ServerBuilder {
             connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
             heartbeat: self.heartbeat,
             age_max: self.connection_age,
-            admission: Arc::new(if local.is_some() {
-                Subscriptions::OnCores
-            } else {
-                Subscriptions::InControl
-            }),
+            admission: Arc::new(Subscriptions::new(
+                if local.is_some() { Place::OnCores } else { Place::InControl },
+                self.facades.clone(),
+            )),
             hand_over,
             questions,
         };
@@ -317,7 +338,7 @@ impl ServerBuilder {
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(Arrivals { handed_over, asked }, self.heartbeat)
+                .start_control(Arrivals { handed_over, asked }, self.heartbeat, self.facades)
                 .map_err(StartError::Control)?,
         );
         Ok(server)

@@ -21,12 +21,12 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
-    admission::EVENTS_PATH, event_stream::EventStream, fault::Fault, metrics::ControlCounters,
-    publish::publish, selection,
+    admission::EVENTS_PATH, event_stream::EventStream, facade::Facades, fault::Fault,
+    metrics::ControlCounters, publish::publish, selection,
 };
 use crate::{
     limits,
-    provider::{DEFAULT_TOPIC, LocalProvider, Publisher},
+    provider::{DEFAULT_TOPIC, LocalProvider, Publisher, SubscribeRequest},
 };
 
 /// What the handlers share. Clones are cheap.
@@ -34,6 +34,7 @@ use crate::{
 pub(super) struct Desk {
     pub(super) publisher: Publisher,
     pub(super) counters: Arc<ControlCounters>,
+    pub(super) facades: Facades,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
     heartbeat: Option<Duration>,
@@ -81,7 +82,13 @@ impl Desk {
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
         let registry = Arc::new(registry);
-        Self { publisher, counters, registry, subscriptions, heartbeat, is_draining }
+        let facades = Facades::default();
+        Self { publisher, counters, facades, registry, subscriptions, heartbeat, is_draining }
+    }
+
+    pub(super) fn with_facades(mut self, facades: Facades) -> Self {
+        self.facades = facades;
+        self
     }
 }
 
@@ -95,6 +102,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/health", get("ok"))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .merge(desk.facades.routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(desk)
@@ -114,18 +122,27 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 
 /// A subscription asked for on a connection that is here already: as on the cores, but slower.
 async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
-    if has_body(request.headers()) {
-        return Err(selection::SelectionError::Body.into());
-    }
     let last_event_ids = request.headers().get_all("last-event-id").iter();
     let selected = selection::subscription(
         selection::pairs(request.uri().query()),
         last_event_ids.map(HeaderValue::as_bytes),
     )?;
+    open(&desk, request.headers(), &selected)
+}
+
+/// Begins an event stream, which is the answer.
+pub(super) fn open(
+    desk: &Desk,
+    headers: &HeaderMap,
+    selected: &SubscribeRequest,
+) -> Result<Response, Fault> {
+    if has_body(headers) {
+        return Err(selection::SelectionError::Body.into());
+    }
     let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
-    let subscription = desk.publisher.provider().subscribe(&selected)?;
+    let subscription = desk.publisher.provider().subscribe(selected)?;
     let stream = Body::from_stream(EventStream::new(subscription, desk.heartbeat, permit));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -174,7 +191,7 @@ async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Fault> {
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn unknown_path() -> Fault {
-    Fault::new(StatusCode::NOT_FOUND, "no such path")
+    Fault::unknown_path()
 }
 
 async fn wrong_method(request: Request) -> Fault {

@@ -30,6 +30,17 @@ pub(super) enum SelectionError {
     UnknownParameter(String),
     #[error("a subscription has no body")]
     Body,
+    #[error("missing parameter \"topic\"")]
+    NoTopic,
+    #[error(
+        "topic selector {0:?} is not supported: it is a name, \"*\", or has variables that are whole \
+         segments"
+    )]
+    Selector(String),
+    #[error("no channel is named: give it in the path or as id")]
+    NoChannel,
+    #[error("channels are read by EventSource: send Accept: text/event-stream")]
+    NotEventStream,
 }
 
 const TOPIC: &str = "topic";
@@ -57,16 +68,23 @@ pub(super) fn subscription<'p, 'h>(
             _ => {}
         }
     }
-    let mut by_header = None;
-    for value in headers {
-        // Bytes that are not UTF-8 are nobody's id: they resume as an unknown one, with a gap.
-        set_once(&mut by_header, String::from_utf8_lossy(value).into_owned())?;
-    }
+    let by_header = last_event_id(headers)?;
     if topics.is_empty() {
         topics.push(DEFAULT_TOPIC.to_owned());
     }
-    let last_event_id = by_header.filter(|id| !id.is_empty()).or(by_query);
-    Ok(SubscribeRequest { topics, last_event_id, lag })
+    Ok(SubscribeRequest { topics, last_event_id: by_header.or(by_query), lag })
+}
+
+/// What the `Last-Event-ID` headers say, unless it is nothing.
+pub(super) fn last_event_id<'h>(
+    headers: impl Iterator<Item = &'h [u8]>,
+) -> Result<Option<String>, SelectionError> {
+    let mut id = None;
+    for value in headers {
+        // Bytes that are not UTF-8 are nobody's id: they resume as an unknown one, with a gap.
+        set_once(&mut id, String::from_utf8_lossy(value).into_owned())?;
+    }
+    Ok(id.filter(|id| !id.is_empty()))
 }
 
 fn lag_policy(name: &str) -> Result<LagPolicy, SelectionError> {
@@ -108,7 +126,11 @@ pub(super) fn check_named(topic: &str) -> Result<(), SelectionError> {
     Ok(check_topic(topic)?)
 }
 
-fn add_topic(topics: &mut Vec<String>, topic: &str, max: usize) -> Result<(), SelectionError> {
+pub(super) fn add_topic(
+    topics: &mut Vec<String>,
+    topic: &str,
+    max: usize,
+) -> Result<(), SelectionError> {
     if topic.is_empty() {
         return Err(SelectionError::EmptyTopic);
     }
@@ -119,7 +141,7 @@ fn add_topic(topics: &mut Vec<String>, topic: &str, max: usize) -> Result<(), Se
     Ok(())
 }
 
-fn set_once(place: &mut Option<String>, value: String) -> Result<(), SelectionError> {
+pub(super) fn set_once(place: &mut Option<String>, value: String) -> Result<(), SelectionError> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(SelectionError::LastEventIdTwice),

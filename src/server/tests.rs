@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use axum::http::StatusCode;
+
 use super::*;
 use crate::{
     engine::HandedOver,
@@ -171,8 +173,29 @@ impl Reply {
 
     #[track_caller]
     fn check_error(&self, status: u16, fault: &str) {
-        self.check(status, &format!("{{\"error\":{fault:?}}}"));
-        assert!(self.head.contains("content-type: application/json"), "{}", self.head);
+        self.check_problem(status, &format!("\"detail\":{fault:?}}}"));
+    }
+
+    /// `members` are those after the status.
+    #[track_caller]
+    fn check_problem(&self, status: u16, members: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        let status = StatusCode::from_u16(status).unwrap();
+        let (title, status) = (status.canonical_reason().unwrap(), status.as_u16());
+        let expected = format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},{members}"
+        );
+        assert_eq!(self.body, expected);
+        assert!(self.head.contains("content-type: application/problem+json\r\n"), "{}", self.head);
+    }
+
+    /// The problem's detail begins with `fault`.
+    #[track_caller]
+    fn check_named(&self, status: u16, fault: &str) {
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with(fault), "{detail:?}");
+        assert_eq!(self.status, status, "{self:?}");
     }
 }
 
@@ -299,10 +322,7 @@ fn faults_of_a_message_are_named() {
     let served = Served::new();
     let json =
         |body: &str| served.post("/publish?topic=a", "Content-Type: application/json\r\n", body);
-    let named = |reply: Reply, fault: &str| {
-        assert_eq!(reply.status, 400, "{reply:?}");
-        assert!(reply.body.starts_with(&format!("{{\"error\":\"{fault}")), "{reply:?}");
-    };
+    let named = |reply: Reply, fault: &str| reply.check_named(400, fault);
     named(json(r#"{"data":"x","dta":1}"#), "unknown field `dta`");
     named(json(r#"{"event":"x"}"#), "missing field `data`");
     named(json(r#"{"data":"x","data":"y"}"#), "duplicate field `data`");
@@ -311,14 +331,16 @@ fn faults_of_a_message_are_named() {
     named(json(r#"{"data":"x","id":"a\nb"}"#), "event id has a line feed at byte 1");
     named(json(r#"{"data":"x","event":"fanfare.gap"}"#), "event types that begin with");
     named(json(r#"{"data":"x","retry":-1}"#), "invalid value: integer `-1`");
-    named(json(r#"[{"data":"x"}]"#), "a message is a JSON object");
+    named(json(r#"["a","b"]"#), "message 1: a message is a JSON object");
+    named(json(r#"[{"data":"x"},[["a"],null,null,"x"]]"#), "message 2: a message is a JSON");
+    named(json(r#"[{"data":"x"},{"data":"y","event":"fanfare.x"}]"#), "message 2: event types");
+    named(json(r#"[{"data":"x"},"#), "EOF while parsing");
+    named(json(r#""x""#), "a message is a JSON object");
     named(json(r#"{"data":"x"} {}"#), "trailing characters");
     named(json(""), "EOF while parsing");
     assert_eq!(served.provider.log().head(), crate::log::Sequence::FIRST);
     served.post("/publish?topic=", "", "x").check_error(400, "topic is empty");
-    served
-        .post("/publish?topik=a", "", "x")
-        .check(400, r#"{"error":"unknown parameter \"topik\""}"#);
+    served.post("/publish?topik=a", "", "x").check_error(400, "unknown parameter \"topik\"");
 }
 
 #[test]
@@ -332,14 +354,11 @@ fn content_types_are_told_apart() {
         assert_eq!(served.post("/publish", accepted, "x").status, 202, "{accepted}");
     }
     for refused in [
-        "Content-Type: application/x-www-form-urlencoded\r\n",
         "Content-Type: text/plain; charset=iso-8859-1\r\n",
         "Content-Type: text/html\r\n",
         "Content-Encoding: gzip\r\n",
     ] {
-        let reply = served.post("/publish", refused, "x");
-        assert_eq!(reply.status, 415, "{refused}");
-        assert!(reply.body.starts_with("{\"error\":\""), "{reply:?}");
+        served.post("/publish", refused, "x").check_named(415, "c");
     }
 }
 
@@ -400,15 +419,20 @@ fn a_fault_in_a_line_says_where_and_how_many_came_before() {
         served.post("/publish?topic=a", "Content-Type: application/x-ndjson\r\n", body)
     };
     lines("{\"data\":\"1\"}\n\n{\"data\":\"2\"}\n{\"data\":\"3\",\"event\":\"fanfare.x\"}\n{\"data\":\"4\"}\n")
-        .check(400, r#"{"error":"event types that begin with \"fanfare.\" are reserved","line":4,"published":2}"#);
+        .check_problem(
+            400,
+            r#""detail":"event types that begin with \"fanfare.\" are reserved","line":4,"published":2}"#,
+        );
     assert_eq!(served.provider.log().head().number(), 3);
     let reply = lines("{\"data\":\"1\"}\nnonsense");
     assert_eq!(reply.status, 400);
     assert!(reply.body.ends_with(r#""line":2,"published":1}"#), "{reply:?}");
     lines("").check(202, r#"{"published":0}"#);
     let long = "x".repeat(limits::BODY_BYTES_MAX);
-    lines(&format!("{{\"data\":\"1\"}}\n{{\"data\":\"{long}\"}}\n"))
-        .check(413, r#"{"error":"line is larger than 262144 bytes","line":2,"published":1}"#);
+    lines(&format!("{{\"data\":\"1\"}}\n{{\"data\":\"{long}\"}}\n")).check_problem(
+        413,
+        r#""detail":"line is larger than 262144 bytes","line":2,"published":1}"#,
+    );
 }
 
 #[test]

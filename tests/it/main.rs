@@ -17,6 +17,7 @@ mod client_bad_input;
 mod client_conformance;
 mod client_real;
 mod examples;
+mod facade;
 mod one_port;
 mod patterns;
 mod process;

@@ -27,10 +27,10 @@ both_drivers!(
 const TOPIC: &str = "foreign";
 
 /// Type, data and id, as the reader gives them.
-type Row = [String; 3];
+pub(crate) type Row = [String; 3];
 
 /// A client of somebody else's that reads a stream.
-struct Reader {
+pub(crate) struct Reader {
     rows: Receiver<Row>,
     _running: Running,
 }
@@ -42,7 +42,7 @@ enum Running {
 
 impl Reader {
     #[track_caller]
-    fn next(&self) -> Row {
+    pub(crate) fn next(&self) -> Row {
         self.rows.recv_timeout(PATIENCE).expect("there is another event")
     }
 }
@@ -126,18 +126,22 @@ fn url(server: SocketAddr) -> String {
     format!("http://{server}/events?topic={TOPIC}")
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers")
 }
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     folder().join(".venv/bin/python")
 }
 
 fn httpx_sse(server: SocketAddr, last_event_id: &str) -> Reader {
+    httpx_sse_from(&url(server), last_event_id)
+}
+
+pub(crate) fn httpx_sse_from(url: &str, last_event_id: &str) -> Reader {
     let mut child = Command::new(python())
         .arg(folder().join("httpx_sse_reader.py"))
-        .args([&*url(server), last_event_id])
+        .args([url, last_event_id])
         .stdout(Stdio::piped())
         .spawn()
         .expect("python is installed");

@@ -119,6 +119,7 @@ fn faults_name_what_is_wrong() {
     // Nobody listens on the discard port.
     let nobody = "http://127.0.0.1:9/publish";
     says(&["publish", nobody, "--id", "a", "x", "y"], "an id is of one message");
+    says(&["publish", nobody, "--idempotency-key", "k"], "an idempotency key is of one message");
     says(&["publish", nobody], "line 1 is not UTF-8 at byte 0");
     says(&["publish", nobody, "x"], "127.0.0.1:9");
     says(&["publish", nobody, "--event", "a\nb", "x"], "event type has a line feed at byte 1");

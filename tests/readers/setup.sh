@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests of foreign readers need: Python's httpx-sse, in an environment of its own here.
+# Installs what the tests of foreign clients need: Python's httpx-sse and mercure-publisher, in an environment
+# of its own here.
 # Run it again at will.
 set -euo pipefail
 cd "$(dirname "$0")"

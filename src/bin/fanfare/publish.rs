@@ -10,7 +10,10 @@ use std::{
 
 use clap::Args;
 use fanfare::{EventId, EventType, Message, limits};
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderName},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{runtime, sync::mpsc};
 
@@ -29,6 +32,10 @@ pub(crate) struct Publish {
     /// Id of the message, of which there must be one.
     #[arg(long)]
     id: Option<EventId>,
+    /// Key under which the message, of which there must be one, is published only once, however
+    /// often this is run within two minutes.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     /// Header of the request, as in "Authorization: Bearer …".
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<Header>,
@@ -52,6 +59,14 @@ struct Refused {
     text: String,
 }
 
+/// What a refusal says, of which we want this (RFC 9457).
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+    line: Option<u64>,
+    published: Option<u64>,
+}
+
 /// What the server says of lines.
 #[derive(Default, Serialize, Deserialize)]
 struct Published {
@@ -62,8 +77,16 @@ struct Published {
 
 /// Publishes, and prints the server's answer for each argument, or one for all lines.
 pub(crate) fn run(publish: Publish) -> Result<(), Box<dyn Error>> {
-    if publish.id.is_some() && publish.data.len() != 1 {
-        return Err("an id is of one message: give its data as the one argument".into());
+    if publish.data.len() != 1 {
+        let of_one = [
+            ("an id", publish.id.is_some()),
+            ("an idempotency key", publish.idempotency_key.is_some()),
+        ];
+        if let Some((what, _)) = of_one.iter().find(|(_, is_given)| *is_given) {
+            return Err(
+                format!("{what} is of one message: give its data as the one argument").into()
+            );
+        }
     }
     let publisher = Publisher { client: client()?, publish };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -152,14 +175,37 @@ impl Publisher {
         for Header { name, value } in &self.publish.headers {
             request = request.header(name, value);
         }
+        if let Some(key) = &self.publish.idempotency_key {
+            request = request.header(IDEMPOTENCY_KEY, quoted(key));
+        }
         let response = request.body(body).send().await?;
         let (status, url) = (response.status(), response.url().to_string());
         let text = response.text().await?;
         if status.is_success() {
             return Ok(text);
         }
-        Err(Refused { url, status, text: text.trim_end().to_owned() }.into())
+        Err(Refused { url, status, text: said(&text) }.into())
     }
+}
+
+/// The fault in the server's words, or its whole answer where that is no problem details.
+fn said(answer: &str) -> String {
+    let Ok(problem) = serde_json::from_str::<Problem>(answer) else {
+        return answer.trim_end().to_owned();
+    };
+    match (problem.line, problem.published) {
+        (Some(line), Some(published)) => {
+            format!("{} (line {line} of the request, {published} published)", problem.detail)
+        }
+        _ => problem.detail,
+    }
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A key as the header's draft wants it. The client refuses what no header can have.
+fn quoted(key: &str) -> String {
+    format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A line of the input, or why there is none.
@@ -227,6 +273,14 @@ mod tests {
         assert_eq!(next(4).unwrap_err().to_string(), "line 4 is not UTF-8 at byte 0");
         assert_eq!(read_line(&mut &b"last"[..], 1).unwrap().unwrap(), "last");
         assert!(read_line(&mut &b""[..], 1).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_server() {
+        assert_eq!(said(r#"{"status":400,"detail":"topic is empty"}"#), "topic is empty");
+        let in_lines = r#"{"detail":"topic is empty","line":3,"published":2}"#;
+        assert_eq!(said(in_lines), "topic is empty (line 3 of the request, 2 published)");
+        assert_eq!(said("<h1>Bad Gateway</h1>\n"), "<h1>Bad Gateway</h1>");
     }
 
     #[test]

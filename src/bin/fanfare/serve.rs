@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use fanfare::{DriverChoice, Server, limits, provider::LagPolicy};
+use fanfare::{DriverChoice, Server, limits, provider::LagPolicy, server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
@@ -43,6 +43,18 @@ pub(crate) struct Serve {
     /// Seconds between two heartbeats of a quiet stream; 0 is none.
     #[arg(long, value_name = "SECONDS", default_value_t = limits::HEARTBEAT_DEFAULT.as_secs())]
     heartbeat: u64,
+    /// Answer at the URLs of these systems too, for those who move from them.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SYSTEM")]
+    facade: Vec<Facade>,
+}
+
+/// Another system.
+#[derive(Clone, Copy, ValueEnum)]
+enum Facade {
+    /// Mercure's hub, at /.well-known/mercure.
+    Mercure,
+    /// Nchan's publishers at /pub and EventSource subscribers at /sub.
+    Nchan,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -90,6 +102,9 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     }
     if let Some(cores) = serve.cores {
         builder = builder.cores(cores.into());
+    }
+    for facade in &serve.facade {
+        builder = builder.facade((*facade).into());
     }
     let drain = Duration::from_secs(serve.drain);
     let server = builder.start()?;
@@ -167,6 +182,15 @@ impl From<Driver> for DriverChoice {
             Driver::Auto => Self::Auto,
             Driver::Uring => Self::Uring,
             Driver::Epoll => Self::Epoll,
+        }
+    }
+}
+
+impl From<Facade> for server::Facade {
+    fn from(facade: Facade) -> Self {
+        match facade {
+            Facade::Mercure => Self::Mercure,
+            Facade::Nchan => Self::Nchan,
         }
     }
 }

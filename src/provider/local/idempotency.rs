@@ -66,7 +66,10 @@ impl Idempotency {
     }
 
     fn fingerprint(&self, batch: &[Publication<'_>]) -> u64 {
-        let parts: Vec<_> = batch.iter().map(|one| (one.message.to_bytes(), one.topics)).collect();
-        self.hasher.hash_one(parts)
+        // What goes over the wire does not show the conflation key.
+        let parts = batch
+            .iter()
+            .map(|one| (one.message.to_bytes(), one.message.conflation_key(), one.topics));
+        self.hasher.hash_one(parts.collect::<Vec<_>>())
     }
 }

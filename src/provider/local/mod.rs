@@ -7,6 +7,7 @@ mod lag;
 mod patterns;
 mod reader;
 mod replay;
+mod retained;
 mod start;
 mod subscription;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use self::{
     cold_history::{ReplayRequest, Replayed, Replayer},
     reader::Reader,
     replay::{AfterGap, Replay},
+    retained::Retained,
     start::{GAP_EVENT, Start},
     subscription::LocalSubscription,
     topic_name::{DEFAULT_TOPIC, TopicError, check_topic, check_topic_or_pattern},

@@ -32,6 +32,11 @@ impl TopicTable {
         self.topics.len()
     }
 
+    /// The topic of this name, which is no pattern.
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.get(name).map(|held| Arc::clone(&held.0))
+    }
+
     /// Where a frame for these names goes: their topics and the patterns that match, each once. Only
     /// under the append lock: [`forget`] runs there too, so the topics stay in the table until the
     /// frame is in.
@@ -64,8 +69,7 @@ impl TopicTable {
         if is_pattern(name) {
             return self.patterns.get(name).into_iter().collect();
         }
-        let named = self.topics.get(name).map(|held| Arc::clone(&held.0));
-        let mut topics: Vec<_> = named.into_iter().collect();
+        let mut topics: Vec<_> = self.get(name).into_iter().collect();
         self.patterns.matching(name, |pattern| topics.push(Arc::clone(pattern)));
         topics
     }

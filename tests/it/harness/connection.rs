@@ -229,19 +229,31 @@ impl Response {
 
     /// The body as JSON, if the status is that one.
     pub(crate) fn expect_json(self, status: u16) -> Value {
-        let is_json =
-            self.header("content-type").is_some_and(|t| t.starts_with("application/json"));
-        let text = self.expect_text(status);
-        assert!(is_json, "the answer {text:?} says that it is JSON");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
+        self.expect_json_as("application/json", status)
+    }
+
+    /// The problem details of a refusal, if the status is that one; they name their fault.
+    pub(crate) fn expect_problem(self, status: u16) -> Value {
+        let problem = self.expect_json_as("application/problem+json", status);
+        assert_eq!(problem["type"], "about:blank", "in {problem}");
+        assert_eq!(problem["status"], status, "in {problem}");
+        for member in ["title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        problem
     }
 
     /// The fault that a refusal names, if the status is that one.
     pub(crate) fn expect_fault(self, status: u16) -> String {
-        let answer = self.expect_json(status);
-        let fault = answer["error"].as_str().unwrap_or_else(|| panic!("no error in {answer}"));
-        assert!(!fault.is_empty(), "an error names its fault");
-        fault.to_owned()
+        let problem = self.expect_problem(status);
+        problem["detail"].as_str().expect("a problem has a detail").to_owned()
+    }
+
+    fn expect_json_as(self, media_type: &str, status: u16) -> Value {
+        let said = self.header("content-type").unwrap_or_default().to_owned();
+        let text = self.expect_text(status);
+        assert!(said.starts_with(media_type), "{said:?} is not {media_type} of {text:?}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
     }
 
     fn has_body(&self) -> bool {

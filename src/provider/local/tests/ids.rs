@@ -48,6 +48,7 @@ fn where_ids_are_brought_each_is_new() {
 fn a_key_publishes_once() {
     let provider = provider();
     let (message, other) = (Message::new("x"), Message::new("y"));
+    let conflated = Message::new("x").conflate_by("k");
     let batch = [Publication { message: &message, topics: &["a"] }];
     let first = provider.publish_once("key", &batch).unwrap();
     let again = provider.publish_once("key", &batch).unwrap();
@@ -56,6 +57,7 @@ fn a_key_publishes_once() {
     assert_eq!(provider.log().head().number(), 2);
     for changed in [
         Publication { message: &other, topics: &["a"] },
+        Publication { message: &conflated, topics: &["a"] },
         Publication { message: &message, topics: &["b"] },
         Publication { message: &message, topics: &["a", "b"] },
     ] {
