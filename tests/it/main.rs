@@ -16,6 +16,7 @@ mod browser;
 mod client_bad_input;
 mod client_conformance;
 mod client_real;
+mod doctor;
 mod examples;
 mod one_port;
 mod patterns;
