@@ -22,6 +22,7 @@ mod one_port;
 mod patterns;
 mod process;
 mod provider;
+mod proxies;
 mod publish;
 mod readers;
 mod replay;

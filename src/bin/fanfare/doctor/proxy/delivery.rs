@@ -131,7 +131,7 @@ const UNBUFFERED: [Mend; 3] = [
     ),
     mend(
         "caddy",
-        "flush_interval -1    # in reverse_proxy, and no encode or buffer_responses around it",
+        "no `encode` and no `buffer_responses` around it: reverse_proxy flushes a stream by itself",
     ),
     mend("haproxy", "option http-no-delay    # and no http-response wait-for-body"),
 ];
