@@ -4,6 +4,7 @@
 //! server is silent, so that whatever waits for more bytes waits for ever.
 
 mod proxy;
+mod take_over;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

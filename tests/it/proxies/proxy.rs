@@ -162,6 +162,11 @@ impl Proxy {
         proxy
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A connection to it.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address)
