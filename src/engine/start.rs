@@ -145,7 +145,7 @@ impl Engine {
     /// # Errors
     /// [`StartError`] says what could not be had.
     pub fn start(options: EngineOptions, provider: &LocalProvider) -> Result<Self, StartError> {
-        let (driver, why) = choose(options.driver)?;
+        let (driver, why) = options.driver.resolve()?;
         match Self::start_over(driver, why, &options, provider) {
             // One ring could be had, but not one for each core.
             Err(StartError::Core(error)) if can_fall_back(options.driver, driver) => {
@@ -250,6 +250,27 @@ impl Drop for Engine {
     }
 }
 
+impl DriverChoice {
+    /// The driver that this choice comes to here, and why: io_uring is tried out for it, which takes
+    /// some milliseconds.
+    ///
+    /// # Errors
+    /// [`StartError::Uring`] if io_uring was asked for and is not to be had.
+    pub fn resolve(self) -> Result<(DriverKind, String), StartError> {
+        match self {
+            Self::Epoll => Ok((DriverKind::Epoll, "asked for".to_owned())),
+            Self::Uring => match Uring::probe() {
+                Ok(()) => Ok((DriverKind::Uring, "asked for".to_owned())),
+                Err(reason) => Err(StartError::Uring(reason)),
+            },
+            Self::Auto => Ok(match Uring::probe() {
+                Ok(()) => (DriverKind::Uring, "this kernel has all it needs".to_owned()),
+                Err(reason) => (DriverKind::Epoll, format!("no io_uring: {reason}")),
+            }),
+        }
+    }
+}
+
 impl fmt::Display for DriverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -266,20 +287,6 @@ struct CoreSpec {
     driver: DriverKind,
     listener: TcpListener,
     sockets_max: usize,
-}
-
-fn choose(choice: DriverChoice) -> Result<(DriverKind, String), StartError> {
-    match choice {
-        DriverChoice::Epoll => Ok((DriverKind::Epoll, "asked for".to_owned())),
-        DriverChoice::Uring => match Uring::probe() {
-            Ok(()) => Ok((DriverKind::Uring, "asked for".to_owned())),
-            Err(reason) => Err(StartError::Uring(reason)),
-        },
-        DriverChoice::Auto => Ok(match Uring::probe() {
-            Ok(()) => (DriverKind::Uring, "this kernel has all it needs".to_owned()),
-            Err(reason) => (DriverKind::Epoll, format!("no io_uring: {reason}")),
-        }),
-    }
 }
 
 fn can_fall_back(asked: DriverChoice, driver: DriverKind) -> bool {

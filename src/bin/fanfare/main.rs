@@ -1,5 +1,6 @@
 //! The `fanfare` binary: a server, and the shell's way to what a server says.
 
+mod doctor;
 mod header;
 mod parse;
 mod publish;
@@ -36,6 +37,8 @@ enum Command {
     Subscribe(subscribe::Subscribe),
     /// Publish messages: the arguments, or the lines of standard input.
     Publish(publish::Publish),
+    /// Check this machine, and a proxy in front, for what would hold a server back.
+    Doctor(doctor::Doctor),
     /// Read an event stream on standard input, and print a JSON line per event.
     Parse(parse::Parse),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Subscribe(subscribe)) => subscribe::run(subscribe),
         Some(Command::Publish(publish)) => publish::run(publish),
+        Some(Command::Doctor(doctor)) => doctor::run(&doctor),
         Some(Command::Parse(parse)) => parse::run(&parse),
     };
     match done {

@@ -24,7 +24,7 @@ pub(crate) use self::cutting_proxy::CuttingProxy;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::publisher::{Publisher, Receipt, query_of_topics};
 pub(crate) use self::random::Random;
-pub(crate) use self::server::{Options, Server, binary};
+pub(crate) use self::server::{Options, Server, binary, free_address};
 pub(crate) use self::subscriber::{End, Event, Pending, Subscriber};
 
 /// How long a test waits for what must happen before it fails.

@@ -19,7 +19,12 @@ pub(crate) struct Publisher(Connection);
 impl Publisher {
     /// Connects.
     pub(crate) fn open(server: &Server) -> Self {
-        Self(server.connect())
+        Self::over(server.connect())
+    }
+
+    /// A publisher over a connection that leads to a server, by whatever way.
+    pub(crate) const fn over(connection: Connection) -> Self {
+        Self(connection)
     }
 
     /// Publishes a text, which must be accepted.

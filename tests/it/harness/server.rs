@@ -123,7 +123,7 @@ impl Options {
 
 /// A free address whose port no connection is given for its own end: those are from 32768 up, and one of
 /// them could take the port of a server that is being restarted.
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     const PORTS: Range<u32> = 10_000..30_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let is_free = |address: &String| TcpListener::bind(address).is_ok();
