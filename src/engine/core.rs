@@ -334,6 +334,10 @@ impl<D: Driver> Core<D> {
             self.rest.pass_ends(self.pass.frames_max());
             self.position = self.pass.end().expect("a pass is running");
             self.pass.finish();
+            if let Some(since) = self.context.reader.stopwatch.stop(self.position) {
+                let now = self.context.provider.now();
+                self.context.counters.written.add(now.saturating_sub(since));
+            }
             self.admit_caught_up();
         }
     }
@@ -346,6 +350,8 @@ impl<D: Driver> Core<D> {
         if self.groups.is_empty() {
             self.position = self.wanted;
             self.segment = None;
+            // Nobody was there to write it to.
+            let _ = self.context.reader.stopwatch.stop(self.position);
             return false;
         }
         let segment = self.segment.take().filter(|segment| segment.end() > self.position);

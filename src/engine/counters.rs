@@ -1,6 +1,9 @@
 //! What a core counts. Written by its thread alone, read by anyone.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::connection::EndReason;
 
@@ -35,7 +38,18 @@ pub struct CoreCounters {
     pub parks: Counter,
     /// Times accepting failed, for want of descriptors or memory.
     pub accept_failures: Counter,
+    /// From a frame's publish to when it was written to every live subscriber: of the first frame of each
+    /// fan-out pass, which waited longest.
+    pub written: Latencies,
     ends: [Counter; EndReason::ALL.len()],
+}
+
+/// How many of something took how long.
+#[derive(Debug, Default)]
+pub struct Latencies {
+    /// By the bound of [`Latencies::BOUNDS`] that they were within; the last took longer.
+    buckets: [Counter; Self::BOUNDS.len() + 1],
+    micros: Counter,
 }
 
 impl Counter {
@@ -54,9 +68,51 @@ impl Counter {
     }
 }
 
+impl Latencies {
+    /// Upper bounds of the buckets in microseconds.
+    pub const BOUNDS: [u64; 16] = [
+        100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+        1_000_000, 2_500_000, 5_000_000, 10_000_000,
+    ];
+
+    /// How many there were in each bucket: those of [`BOUNDS`](Self::BOUNDS), and one for the rest.
+    pub fn buckets(&self) -> impl Iterator<Item = u64> {
+        self.buckets.iter().map(Counter::get)
+    }
+
+    /// Microseconds that all of them took together.
+    pub fn micros(&self) -> u64 {
+        self.micros.get()
+    }
+
+    pub(super) fn add(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let bucket = Self::BOUNDS.partition_point(|&bound| bound < micros);
+        self.buckets[bucket].add(1);
+        self.micros.set(self.micros.get().saturating_add(micros));
+    }
+}
+
 impl CoreCounters {
     /// Connections that have ended for this reason.
     pub fn ends(&self, reason: EndReason) -> &Counter {
         &self.ends[reason.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_fall_into_the_bucket_whose_bound_they_keep() {
+        let latencies = Latencies::default();
+        for micros in [0, 100, 101, 10_000_000, 10_000_001, 99_000_000] {
+            latencies.add(Duration::from_micros(micros));
+        }
+        let buckets: Vec<u64> = latencies.buckets().collect();
+        assert_eq!((buckets[0], buckets[1], buckets[15], buckets[16]), (2, 1, 1, 2));
+        assert_eq!(buckets.iter().sum::<u64>(), 6);
+        assert_eq!(latencies.micros(), 119_000_202);
     }
 }

@@ -38,7 +38,7 @@ mod timers;
 pub use self::{
     admission::{Admission, Admitted, Answer, Asked, HandedOver, Question, Ticket, Verdict},
     connection::EndReason,
-    counters::{CoreCounters, Counter},
+    counters::{CoreCounters, Counter, Latencies},
     inspect::{
         ConnectionId, ConnectionInfo, ConnectionPage, ConnectionState, Cores, NoConnectionId,
     },

@@ -195,6 +195,11 @@ impl Append<'_> {
         sequence
     }
 
+    /// Sequence that the next frame appended will get.
+    pub fn next(&self) -> Sequence {
+        self.next
+    }
+
     /// Says that it is `now`, by a clock that does not go back, for what is appended from here on.
     pub fn set_time(&mut self, now: Duration) {
         self.writer.segment.set_time(now);

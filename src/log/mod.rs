@@ -9,6 +9,7 @@ pub mod append_only;
 pub mod index;
 pub mod interest;
 pub mod signal;
+pub mod stopwatch;
 pub mod window;
 
 #[cfg(not(fanfare_loom))]

@@ -14,14 +14,14 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    engine::{CoreCounters, Counter, DriverKind, EndReason},
+    engine::{CoreCounters, Counter, DriverKind, EndReason, Latencies},
     log::Sequence,
     provider::LocalProvider,
 };
@@ -103,6 +103,7 @@ impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_cores(&mut encoder)?;
         self.encode_ends(&mut encoder)?;
+        self.encode_written(&mut encoder)?;
         self.encode_counters(&mut encoder)?;
         self.encode_gauges(&mut encoder)
     }
@@ -138,6 +139,25 @@ impl Sources {
                 let value = ConstCounter::new(core.ends(reason).get());
                 value.encode(metric.encode_family(&labels)?)?;
             }
+        }
+        Ok(())
+    }
+
+    fn encode_written(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help =
+            "From publishing to written to every live subscriber, of one message of each pass.";
+        let name = "fanfare_written_seconds";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let bounds = Latencies::BOUNDS.iter().map(|&micros| micros as f64 / 1e6);
+        let bounds: Vec<f64> = bounds.chain([f64::INFINITY]).collect();
+        for (number, core) in self.cores.iter().enumerate() {
+            let buckets: Vec<(f64, u64)> =
+                bounds.iter().copied().zip(core.written.buckets()).collect();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let sum = core.written.micros() as f64 / 1e6;
+            let labels = [("core", number)];
+            let mut family = metric.encode_family(&labels)?;
+            family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
         Ok(())
     }

@@ -146,4 +146,8 @@ fn counters_add_up(driver: Driver) {
     }
     let left = metrics.labelled("fanfare_connections_ended_total", "reason", "left");
     assert_eq!(left, 1.0, "in {metrics:#?}");
+    let timed = metrics.sum("fanfare_written_seconds_count");
+    assert!((1.0..=metrics.sum("fanfare_passes_total")).contains(&timed), "{timed} are timed");
+    assert_eq!(metrics.labelled("fanfare_written_seconds_bucket", "le", "+Inf"), timed);
+    assert!(metrics.sum("fanfare_written_seconds_sum") > 0.0, "in {metrics:#?}");
 }

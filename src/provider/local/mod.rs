@@ -119,7 +119,7 @@ impl LocalProvider {
         let sequence = append.append(message, topics.clone());
         let receipt = self.receipt(sequence, message, &topics);
         self.publish_appended(append);
-        self.announce(std::slice::from_ref(&topics));
+        self.announce(sequence, std::slice::from_ref(&topics));
         Ok(receipt)
     }
 
@@ -138,6 +138,7 @@ impl LocalProvider {
             self.check_own_ids(&messages)?;
         }
         append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
+        let first = append.next();
         let mut receipts = Vec::with_capacity(batch.len());
         let mut batch_topics = Vec::with_capacity(batch.len());
         for publication in batch {
@@ -147,7 +148,7 @@ impl LocalProvider {
             batch_topics.push(topics);
         }
         self.publish_appended(append);
-        self.announce(&batch_topics);
+        self.announce(first, &batch_topics);
         Ok(receipts)
     }
 
@@ -309,7 +310,8 @@ impl LocalProvider {
         self.shared.settings.replayer.as_deref()
     }
 
-    fn now(&self) -> Duration {
+    /// The time by the provider's clock, which reads the system's unless its builder was given another.
+    pub fn now(&self) -> Duration {
         (self.shared.settings.clock)()
     }
 
@@ -362,15 +364,15 @@ impl LocalProvider {
         }
     }
 
-    /// Wakes whoever wants frames of these topics, which have just been published.
-    fn announce(&self, published: &[FrameTopics]) {
+    /// Wakes whoever wants frames of these topics, which have just been published from `first` on.
+    fn announce(&self, first: Sequence, published: &[FrameTopics]) {
         // SeqCst; pairs with the fence in `Interest::add_reader`: we see a new reader's interest, or
         // it sees our head and starts after it.
         fence(Ordering::SeqCst);
         let topics = published.iter().flat_map(FrameTopics::as_slice);
         let readers = topics.clone().fold(0, |readers, topic| readers | topic.interest().readers());
         // The cores first: there may be many tasks.
-        self.shared.readers.notify(readers);
+        self.shared.readers.notify(readers, first, || self.now());
         for topic in topics.filter(|topic| topic.interest().has_tasks()) {
             self.shared.waiting.wake(topic.id());
         }

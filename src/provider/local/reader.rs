@@ -6,17 +6,20 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use crossbeam::utils::CachePadded;
 
-use crate::log::{Log, ReaderId, Sequence, signal::Signal};
+use crate::log::{Log, ReaderId, Sequence, signal::Signal, stopwatch::Stopwatch};
 
 /// A thread that reads the Log for many subscribers: a core of the engine.
 pub struct Reader {
     id: ReaderId,
     /// Raised by publishers of frames that this reader wants.
     pub signal: CachePadded<Signal>,
+    /// Times frames that this reader wants.
+    pub stopwatch: CachePadded<Stopwatch>,
     progress: CachePadded<AtomicU64>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -66,6 +69,7 @@ impl Readers {
                 let reader = Arc::new(Reader {
                     id: ReaderId::new(number).expect("the number is below the maximum"),
                     signal: CachePadded::default(),
+                    stopwatch: CachePadded::default(),
                     progress: CachePadded::new(AtomicU64::new(Sequence::FIRST.number())),
                     wake: wake.take().expect("used for the first free place only"),
                 });
@@ -76,10 +80,11 @@ impl Readers {
         })
     }
 
-    /// Notifies the readers whose bits are set.
-    pub(super) fn notify(&self, mut interest: u64) {
+    /// Notifies the readers whose bits are set of frames from `first` on.
+    pub(super) fn notify(&self, mut interest: u64, first: Sequence, now: impl Fn() -> Duration) {
         while interest != 0 {
             if let Some(reader) = self.by_number[interest.trailing_zeros() as usize].get() {
+                reader.stopwatch.start(first, &now);
                 reader.notify();
             }
             interest &= interest - 1;
