@@ -5,8 +5,9 @@
 //! them, and prints how long it took.
 
 use std::env;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ fn a_second_server_takes_over_behind_nginx(driver: Driver) {
     let publisher = Publishing::start(&proxy, &crowd);
     publisher.await_more(20);
     let begun = Instant::now();
-    first.terminate();
+    end(&mut first, &publisher);
     crowd.audit(&second, publisher, begun);
 }
 
@@ -77,10 +78,21 @@ fn a_server_is_replaced_behind(kind: Kind, driver: Driver) {
     let publisher = Publishing::start(&proxy, &crowd);
     publisher.await_more(20);
     let begun = Instant::now();
-    first.terminate();
+    end(&mut first, &publisher);
     drop(first);
     thread::sleep(ABSENCE);
     crowd.audit(&start(), publisher, begun);
+}
+
+/// Ends a server as a service manager does. Until it refuses connections nothing is published: whoever has
+/// left would not have it.
+fn end(server: &mut Server, publisher: &Publishing) {
+    let held = publisher.hold();
+    server.signal();
+    eventually("it takes no connections", || TcpStream::connect(server.address()).err());
+    drop(held);
+    let status = server.ended();
+    assert!(status.success(), "{status}");
 }
 
 fn subscribers(usual: usize) -> usize {
@@ -184,6 +196,7 @@ impl Member {
 struct Publishing {
     accepted: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    turn: Arc<Mutex<()>>,
     thread: thread::JoinHandle<(Vec<u64>, usize)>,
 }
 
@@ -192,7 +205,8 @@ impl Publishing {
         let pause =
             Duration::from_secs(1) * crowd.members.len() as u32 / DELIVERIES_PER_SECOND as u32;
         let (accepted, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (count, stopped) = (Arc::clone(&accepted), Arc::clone(&stop));
+        let turn = Arc::<Mutex<()>>::default();
+        let (count, stopped, mine) = (Arc::clone(&accepted), Arc::clone(&stop), Arc::clone(&turn));
         let address = proxy.address();
         let thread = thread::spawn(move || {
             let (mut accepted, mut refused) = (Vec::new(), 0);
@@ -201,8 +215,10 @@ impl Publishing {
                     break;
                 }
                 let target = format!("/publish?topic={}", TOPIC.replace(' ', "+"));
+                let held = mine.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut connection = Connection::open(address);
                 let answer = connection.post(&target, "text/plain", number.to_string().as_bytes());
+                drop(held);
                 if answer.status == 202 {
                     accepted.push(number);
                     count.fetch_add(1, Ordering::SeqCst);
@@ -213,7 +229,12 @@ impl Publishing {
             }
             (accepted, refused)
         });
-        Self { accepted, stop, thread }
+        Self { accepted, stop, turn, thread }
+    }
+
+    /// Nothing is published, nor on its way, as long as it is held.
+    fn hold(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until so many more are accepted.
