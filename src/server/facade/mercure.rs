@@ -22,6 +22,7 @@ use crate::{
     limits,
     provider::{SubscribeRequest, TopicError, check_topic},
     server::{
+        access::{Asked, PublishGrant},
         fault::Fault,
         publish::{self, Addressed},
         routes::Desk,
@@ -148,19 +149,23 @@ fn unsupported(selector: &str) -> SelectionError {
 /// The answer is the id, as text.
 async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let published = publish_update(&desk, &head.headers, &mut body).await;
+    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+        Ok(grant) => publish_update(&desk, &grant, &head.headers, &mut body).await,
+        Err(fault) => Err(fault),
+    };
     publish::discard_if_refused(published.as_ref().err(), &head.headers, &mut body).await;
     published
 }
 
 async fn publish_update(
     desk: &Desk,
+    grant: &PublishGrant<'_>,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let form = publish::read_form(headers, body).await?;
     let update = parse(&form)?;
-    let receipts = publish::publish_whole(desk, None, &[update]).await?;
+    let receipts = publish::publish_whole(desk, grant, None, &[update]).await?;
     let id = receipts.first().and_then(|receipt| receipt.id());
     Ok(id.map(|id| id.to_string()).unwrap_or_default().into_response())
 }

@@ -17,6 +17,7 @@ use axum::{
 
 use self::nchan::Channels;
 use super::{
+    access::Refusal,
     fault::Fault,
     routes::{self, Desk},
     selection::SelectionError,
@@ -91,10 +92,11 @@ impl Facades {
 }
 
 /// A subscription on a connection that is here already.
-async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
-    let selected = desk.facades.selection(&Get::of_request(request.uri(), request.headers()));
-    let selected = selected.ok_or_else(Fault::unknown_path)??;
-    routes::open(&desk, request.headers(), &selected)
+async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
+    let (head, _) = request.into_parts();
+    let selected = desk.facades.selection(&Get::of_request(&head.uri, &head.headers));
+    let selected = selected.ok_or_else(Fault::unknown_path)?.map_err(Fault::from)?;
+    routes::open(&desk, &head, selected).await
 }
 
 impl<'r> Get<'r> {

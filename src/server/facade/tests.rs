@@ -11,7 +11,10 @@ use crate::{
     limits,
     log::LogOptions,
     provider::{LocalProvider, Publisher, Subscription},
-    server::routes::Places,
+    server::{
+        access::{Access, Gate},
+        routes::Places,
+    },
 };
 
 /// The router with both façades, and the provider behind it.
@@ -33,7 +36,9 @@ impl Hub {
         let publisher = Publisher::new(provider.clone());
         let places = Places::of(Some(&provider));
         let (counters, is_draining) = (Arc::default(), Arc::default());
-        let desk = Desk::new(publisher, counters, Registry::default(), places, None, is_draining);
+        let gate = Arc::new(Gate::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+        let desk =
+            Desk::new(publisher, counters, Registry::default(), places, gate, None, is_draining);
         Self { provider, router: routes::router(desk.with_facades(facades)) }
     }
 
