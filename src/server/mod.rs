@@ -338,7 +338,9 @@ impl ServerBuilder {
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
         let listen = self.listen.map_err(StartError::Address)?;
-        let gate = Arc::new(Gate::new(self.access, listen)?);
+        let has_mercure = self.facades.has_mercure();
+        let access = if has_mercure { self.access.with_mercures() } else { self.access };
+        let gate = Arc::new(Gate::new(access, listen)?);
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);

@@ -11,6 +11,18 @@ use crate::limits;
 pub(super) struct Names {
     pub(super) cookie: String,
     pub(super) parameter: String,
+    /// Where clients of Mercure put it, too.
+    pub(super) takes_mercures: bool,
+}
+
+impl Names {
+    fn is_cookie(&self, name: &[u8]) -> bool {
+        name == self.cookie.as_bytes() || (self.takes_mercures && name == b"mercureAuthorization")
+    }
+
+    fn is_parameter(&self, name: &str) -> bool {
+        name == self.parameter || (self.takes_mercures && name == "authorization")
+    }
 }
 
 /// A token as it was brought, not believed yet.
@@ -48,10 +60,10 @@ pub(super) fn find(
     ways: Ways,
 ) -> Result<Option<Credential>, CredentialError> {
     let in_header = bearer(&asked.headers)?.map(<[u8]>::to_vec);
-    let in_cookies = cookies(&asked.headers, names.cookie.as_bytes()).map(<[u8]>::to_vec);
+    let in_cookies = cookies(&asked.headers, names).map(<[u8]>::to_vec);
     let query = asked.query.as_deref().filter(|_| ways == Ways::WithParameter);
     let in_query = parse(query.unwrap_or_default().as_bytes())
-        .filter(|(name, _)| *name == names.parameter)
+        .filter(|(name, _)| names.is_parameter(name))
         .map(|(_, value)| value.into_owned().into_bytes());
 
     let is_only_by_cookie = in_header.is_none();
@@ -88,15 +100,16 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, CredentialError> {
 
 const BEARER: &[u8] = b"Bearer ";
 
-/// The values of the cookies of this name, of which there should be one.
-fn cookies<'h>(headers: &'h HeaderMap, name: &[u8]) -> impl Iterator<Item = &'h [u8]> {
+/// The values of the cookies of these names, of which there should be one.
+fn cookies<'h>(headers: &'h HeaderMap, names: &Names) -> impl Iterator<Item = &'h [u8]> {
     let pairs = headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(move |pair| {
         let pair = pair.trim_ascii();
-        let value = pair.strip_prefix(name)?.strip_prefix(b"=")?;
+        let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+        let value = value.strip_prefix(b"=").filter(|_| names.is_cookie(name))?;
         let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
         Some(quoted.unwrap_or(value))
     })
@@ -111,7 +124,11 @@ mod tests {
         query: &str,
         ways: Ways,
     ) -> Result<Option<(String, bool)>, CredentialError> {
-        let names = Names { cookie: "fanfare_token".into(), parameter: "access_token".into() };
+        let names = Names {
+            cookie: "fanfare_token".into(),
+            parameter: "access_token".into(),
+            takes_mercures: false,
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());

@@ -142,6 +142,11 @@ impl Gate {
             && self.origins == Origins::Own
     }
 
+    /// Whether every subscriber has a permission for each of its topics.
+    pub(in crate::server) fn lets_nobody_listen_in(&self) -> bool {
+        self.subscribe == Door::Closed
+    }
+
     /// Whether it matters where subscriptions come from.
     pub(in crate::server) fn needs_peer(&self) -> bool {
         self.per_address.is_some() || self.on_session.is_some()

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::keys::Key;
-use super::{AccessError, Permissions};
+use super::{super::facade::mercure_permissions, AccessError, Permissions};
 
 /// Which JSON Web Tokens are believed.
 ///
@@ -43,6 +43,8 @@ pub struct Jwt {
     leeway: Duration,
     expiry_required: bool,
     claim: String,
+    /// Whether the claim of Mercure counts too.
+    takes_mercures: bool,
 }
 
 /// What a token that is believed says.
@@ -99,6 +101,7 @@ impl Jwt {
             leeway: Duration::ZERO,
             expiry_required: true,
             claim: DEFAULT_CLAIM.to_owned(),
+            takes_mercures: false,
         }
     }
 
@@ -190,6 +193,12 @@ impl Jwt {
         self
     }
 
+    /// Permits what the claim of Mercure says, too.
+    pub(super) fn with_mercures(mut self) -> Self {
+        self.takes_mercures = true;
+        self
+    }
+
     pub(super) fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }
@@ -207,11 +216,16 @@ impl Jwt {
         };
         let claims = self.decode(token, &key.decoding, header.alg)?;
         let expires = self.check_times(&claims, now)?;
-        let permissions = match claims.others.get(&self.claim) {
+        let mut permissions = match claims.others.get(&self.claim) {
             None => Permissions::default(),
             Some(value) => Permissions::deserialize(value)
                 .map_err(|fault| Disbelief::Permissions(fault.to_string()))?,
         };
+        if self.takes_mercures
+            && let Some(claim) = claims.others.get(MERCURE_CLAIM)
+        {
+            permissions.extend(mercure_permissions(claim));
+        }
         Ok(Verified { subject: claims.sub, permissions, expires })
     }
 
@@ -265,6 +279,8 @@ impl Default for Jwt {
 }
 
 const DEFAULT_CLAIM: &str = "fanfare";
+
+const MERCURE_CLAIM: &str = "mercure";
 
 impl Date {
     /// Far away is as good as farther: a clock must be able to add to it.

@@ -137,7 +137,11 @@ impl Access {
             #[cfg(feature = "jwt")]
             jwt: None,
             on_session: None,
-            names: Names { cookie: "fanfare_token".into(), parameter: "access_token".into() },
+            names: Names {
+                cookie: "fanfare_token".into(),
+                parameter: "access_token".into(),
+                takes_mercures: false,
+            },
             origins: Vec::new(),
             proxies: Proxies::default(),
             connections_per_ip: None,
@@ -220,6 +224,16 @@ impl Access {
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>) -> Self {
         self.names.parameter = name.into();
+        self
+    }
+
+    /// Takes tokens as Mercure has them, too.
+    pub(super) fn with_mercures(mut self) -> Self {
+        self.names.takes_mercures = true;
+        #[cfg(feature = "jwt")]
+        {
+            self.jwt = self.jwt.map(Jwt::with_mercures);
+        }
         self
     }
 

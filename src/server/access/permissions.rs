@@ -47,6 +47,13 @@ impl Permissions {
         Ok(Self { subscribe: checked(subscribe)?, publish: checked(publish)? })
     }
 
+    /// Permits what these do, too.
+    #[cfg(feature = "jwt")]
+    pub(in crate::server) fn extend(&mut self, others: Self) {
+        self.subscribe.extend(others.subscribe);
+        self.publish.extend(others.publish);
+    }
+
     /// Whether its holder may subscribe to a topic, or to all that a pattern stands for. One of the
     /// permissions must cover the whole pattern.
     pub fn may_subscribe(&self, topic_or_pattern: &str) -> bool {

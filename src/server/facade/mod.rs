@@ -15,6 +15,8 @@ use axum::{
     response::Response,
 };
 
+#[cfg(feature = "jwt")]
+pub(super) use self::mercure::permissions as mercure_permissions;
 use self::nchan::Channels;
 use super::{
     access::Refusal,
@@ -31,7 +33,10 @@ pub enum Facade {
     /// [Mercure]: `/.well-known/mercure`, to subscribe by `GET` and to publish by `POST`.
     ///
     /// A topic is selected by its name, by `*`, or by a template in which each `{variable}` is a whole
-    /// segment. Private updates are refused.
+    /// segment. A token's claim `mercure` permits what it says beside the claim that is configured, and
+    /// the token may also be in the cookie `mercureAuthorization` or, to subscribe, in the parameter
+    /// `authorization`. Where subscribing is [closed](super::Door::Closed), public updates too reach those
+    /// alone whose token permits the topic; elsewhere private updates are refused.
     ///
     /// [Mercure]: https://mercure.rocks/spec
     Mercure,
@@ -62,6 +67,11 @@ pub(super) struct Get<'r> {
 type Selected = Result<SubscribeRequest, SelectionError>;
 
 impl Facades {
+    /// Whether tokens may be as Mercure has them.
+    pub(super) fn has_mercure(&self) -> bool {
+        self.mercure
+    }
+
     pub(super) fn add(&mut self, facade: Facade) {
         match facade {
             Facade::Mercure => self.mercure = true,

@@ -183,7 +183,7 @@ async fn faults_of_a_mercure_update_are_named() {
     let hub = Hub::new();
     for (form, status, fault) in [
         ("data=x", 400, "missing field"),
-        ("topic=a&private=on&data=x", 501, "private updates are not supported"),
+        ("topic=a&private=on&data=x", 501, "private updates would reach everybody here"),
         ("topic=/.well-known/mercure/subscriptions/a&data=x", 403, "are reserved"),
         ("topic=&data=x", 400, "topic is empty"),
         ("topic=a/*&data=x", 400, "topic name is a pattern"),
