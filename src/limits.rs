@@ -210,6 +210,35 @@ pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
 /// the encoded message, for every subscriber: it is encoded anew.
 pub const SERIAL_QUEUE_MESSAGES: usize = 1024;
 
+/// Most bytes of an access token. A longer one is refused unread.
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+
+/// Fewest bytes of a static token: fewer can be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// Most static tokens: each is compared with every token that comes, some 10 ns on a core.
+pub const STATIC_TOKENS_MAX: usize = 256;
+
+/// Most topics and patterns of one permission: each is compared with every topic asked for.
+pub const PERMISSION_TOPICS_MAX: usize = 256;
+
+/// Longest that a stream lasts because its token does, or a session says so: beyond it is as good as
+/// for ever, and a clock still adds up.
+pub const SESSION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Most bytes of the response headers that a session adds.
+pub const SESSION_HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// Most addresses of a `Forwarded` or `X-Forwarded-For` that are looked at, from its end.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+
+/// Most publishers whose rates are counted at a time, some 48 B each; one that has published nothing
+/// for as long as its burst takes is forgotten.
+pub const RATED_PUBLISHERS_MAX: usize = 64 * 1024;
+
+/// How long a browser remembers the answer to a CORS preflight.
+pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// Default time a client gives a server to answer, from connecting to the end of the response head,
 /// redirects included. A server that drips its head holds one connection for so long. The head
 /// itself has no bound of ours: hyper takes 100 headers and some 400 KiB over HTTP/1, 16 KiB over

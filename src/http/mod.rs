@@ -16,5 +16,5 @@ pub use request::{
 };
 pub use response::{
     EVENT_STREAM_HEAD_CHUNKED, EVENT_STREAM_HEAD_CLOSE, HEARTBEAT_BARE, HEARTBEAT_CHUNKED,
-    LAST_CHUNK, come_back, error, event_stream_head, method_not_allowed,
+    LAST_CHUNK, come_back, error, error_with, event_stream_head, method_not_allowed, reply,
 };

@@ -343,7 +343,18 @@ impl<'b> RequestHead<'b> {
         self.body_length
     }
 
-    fn header_lines(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'b> {
+    /// Names and values of all headers, in the order they were sent, without the blanks around them.
+    ///
+    /// ```
+    /// use fanfare::http::{Head, parse_head};
+    ///
+    /// let bytes = b"GET / HTTP/1.0\r\nAccept: a\r\nHost:b\r\n\r\n";
+    /// let Head::Complete(head) = parse_head(bytes)? else { unreachable!() };
+    /// let lines: Vec<_> = head.header_lines().collect();
+    /// assert_eq!(lines, [(&b"Accept"[..], &b"a"[..]), (b"Host", b"b")]);
+    /// # Ok::<(), fanfare::http::HeadError>(())
+    /// ```
+    pub fn header_lines(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'b> {
         // The blank line at the end has no colon, so it falls out with the filter.
         self.lines.split(|byte| *byte == b'\n').filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;

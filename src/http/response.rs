@@ -83,7 +83,22 @@ pub fn come_back(nth: u32) -> Vec<u8> {
 ///
 /// In debug builds, if `status` is not of three digits.
 pub fn error(status: u16, fault: &str) -> Vec<u8> {
-    reply(status, "", fault)
+    error_with(status, b"", fault)
+}
+
+/// As [`error`], with more headers: whole lines, each with its line end.
+///
+/// ```
+/// let reply = fanfare::http::error_with(401, b"WWW-Authenticate: Bearer\r\n", "who is it?");
+/// let reply = String::from_utf8(reply).unwrap();
+/// assert!(reply.contains("\r\nWWW-Authenticate: Bearer\r\n"));
+/// assert!(reply.ends_with("\"status\":401,\"detail\":\"who is it?\"}"));
+/// ```
+pub fn error_with(status: u16, headers: &[u8], fault: &str) -> Vec<u8> {
+    let own = format!("Content-Type: {PROBLEM_JSON}\r\nCache-Control: no-store\r\n");
+    let body = serde_json::to_vec(&Problem::new(status, fault))
+        .expect("numbers and texts are always JSON");
+    reply(status, &[own.as_bytes(), headers].concat(), &body)
 }
 
 /// A 405 that tells which methods the path has, such as `GET, HEAD`: HTTP wants it of every 405.
@@ -95,25 +110,35 @@ pub fn error(status: u16, fault: &str) -> Vec<u8> {
 /// assert!(String::from_utf8(reply).unwrap().contains("\r\nAllow: GET\r\n"));
 /// ```
 pub fn method_not_allowed(allow: &'static str) -> Vec<u8> {
-    reply(405, &format!("Allow: {allow}\r\n"), "method not allowed")
+    error_with(405, format!("Allow: {allow}\r\n").as_bytes(), "method not allowed")
 }
 
-/// `headers` are whole lines.
-fn reply(status: u16, headers: &str, fault: &str) -> Vec<u8> {
+/// A whole reply with `status`, these headers, which are whole lines, this body, and the end of the
+/// connection.
+///
+/// ```
+/// let reply = fanfare::http::reply(403, b"Content-Type: text/plain\r\n", b"no");
+/// assert_eq!(
+///     String::from_utf8(reply).unwrap(),
+///     "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\
+///      Connection: close\r\n\r\nno"
+/// );
+/// ```
+///
+/// # Panics
+///
+/// In debug builds, if `status` is not of three digits.
+pub fn reply(status: u16, headers: &[u8], body: &[u8]) -> Vec<u8> {
     debug_assert!((100..1000).contains(&status), "not a status: {status}");
-    let body = serde_json::to_string(&Problem::new(status, fault))
-        .expect("numbers and texts are always JSON");
-    let head = format!(
-        "HTTP/1.1 {status} {reason}\r\n\
-         Content-Type: {PROBLEM_JSON}\r\n\
-         Content-Length: {len}\r\n\
-         Connection: close\r\n\
-         Cache-Control: no-store\r\n\
-         {headers}\r\n",
-        reason = reason(status),
-        len = body.len(),
-    );
-    (head + &body).into_bytes()
+    let mut reply = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
+    reply.extend_from_slice(headers);
+    // RFC 9110, section 8.6: this one has no body, and no length of one.
+    if status != 204 {
+        reply.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    reply.extend_from_slice(b"Connection: close\r\n\r\n");
+    reply.extend_from_slice(body);
+    reply
 }
 
 #[cfg(test)]
@@ -128,9 +153,9 @@ mod tests {
             String::from_utf8(error(400, "say \"a\"\r\n")).unwrap(),
             "HTTP/1.1 400 Bad Request\r\n\
              Content-Type: application/problem+json\r\n\
+             Cache-Control: no-store\r\n\
              Content-Length: 82\r\n\
              Connection: close\r\n\
-             Cache-Control: no-store\r\n\
              \r\n\
              {\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\
              \"detail\":\"say \\\"a\\\"\\r\\n\"}"
@@ -139,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_reply_is_a_head_that_parses() {
-        for status in [400, 404, 405, 408, 413, 431, 500, 503] {
+        for status in [400, 401, 403, 404, 405, 408, 413, 429, 431, 500, 503] {
             let reply = error(status, "é");
             let body = check_head(&reply, status);
             assert!(body.ends_with(",\"detail\":\"é\"}".as_bytes()));

@@ -18,7 +18,7 @@ pub use self::{
     local::{
         AfterGap, DEFAULT_TOPIC, GAP_EVENT, Ids, LocalProvider, LocalProviderBuilder,
         LocalSubscription, Reader, Replay, ReplayRequest, Replayed, Replayer, Retained, Start,
-        TopicError, check_topic, check_topic_or_pattern,
+        TopicError, check_topic, check_topic_or_pattern, covers,
     },
     publisher::Publisher,
     receipt::{PublishError, Receipt},

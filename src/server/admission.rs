@@ -2,14 +2,17 @@
 //!
 //! Only `GET /events` stays on the core. Everything else is HTTP that hyper speaks better.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
+
+use ::http::HeaderMap;
 
 use super::{
+    access::{Asked, Decision, Gate, Grant, Refusal, write_headers},
     facade::{Facades, Get},
     selection::{self, SelectionError},
 };
 use crate::{
-    engine::{Admission, Verdict},
+    engine::{Admission, Admitted, Answer, Question, Ticket, Verdict},
     http::{self, BodyLength, RequestHead},
     provider::SubscribeRequest,
 };
@@ -17,11 +20,13 @@ use crate::{
 /// The path of subscriptions.
 pub(super) const EVENTS_PATH: &str = "/events";
 
-/// The server's rule: `GET /events` is a subscription, and what its façades have as one.
+/// The server's rule: `GET /events` is a subscription, and what its façades have as one, if the gate
+/// lets it pass.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     place: Place,
     facades: Facades,
+    gate: Arc<Gate>,
 }
 
 /// Where subscriptions are served.
@@ -34,8 +39,21 @@ pub(super) enum Place {
 }
 
 impl Subscriptions {
-    pub(super) fn new(place: Place, facades: Facades) -> Self {
-        Self { place, facades }
+    pub(super) fn new(place: Place, facades: Facades, gate: Arc<Gate>) -> Self {
+        Self { place, facades, gate }
+    }
+
+    fn decide(&self, asked: Asked, request: SubscribeRequest) -> Verdict {
+        let cors = self.gate.cors_headers(&asked);
+        match self.gate.subscribe(asked, request) {
+            Decision::Made(made) => match answer(made, &cors) {
+                Answer::Subscribe(admitted) => Verdict::Subscribe(admitted),
+                Answer::Refuse(reply) => Verdict::Refuse(reply),
+            },
+            Decision::Takes(decision) => {
+                Verdict::Ask(Question::new(async move { answer(decision.await, &cors) }))
+            }
+        }
     }
 
     /// What is subscribed to; none if that is not what the request is for.
@@ -54,14 +72,34 @@ impl Subscriptions {
     }
 }
 
+/// What the core does, with these headers for its reply.
+fn answer(decision: Result<Grant, Refusal>, cors: &HeaderMap) -> Answer {
+    match decision {
+        Ok(grant) => {
+            let mut headers = Vec::new();
+            write_headers(&mut headers, cors);
+            write_headers(&mut headers, grant.headers.iter().map(|(name, value)| (name, value)));
+            let ticket = (!grant.held.is_nothing()).then(|| Ticket::new(grant.held));
+            let (request, lasts) = (grant.request, grant.lasts);
+            Answer::Subscribe(Admitted { request, headers, lasts, ticket })
+        }
+        Err(refusal) => Answer::Refuse(refusal.into_bytes(cors)),
+    }
+}
+
 impl Admission for Subscriptions {
-    fn admit(&self, head: &RequestHead<'_>, _: Option<IpAddr>) -> Verdict {
+    fn needs_peer(&self) -> bool {
+        self.gate.needs_peer()
+    }
+
+    fn admit(&self, head: &RequestHead<'_>, peer: Option<IpAddr>) -> Verdict {
         if self.place == Place::InControl {
             return Verdict::HandOver;
         }
         let Some(selected) = self.selection(head) else { return Verdict::HandOver };
         match without_body(head).and(selected) {
-            Ok(request) => Verdict::Subscribe(request.into()),
+            Ok(request) if self.gate.is_open() => Verdict::Subscribe(request.into()),
+            Ok(request) => self.decide(Asked::of_head(head, peer), request),
             Err(fault) => Verdict::Refuse(http::error(400, &fault.to_string())),
         }
     }
@@ -83,7 +121,10 @@ mod tests {
         let Head::Complete(head) = parse_head(request.as_bytes()).unwrap() else {
             panic!("not a whole head: {request:?}")
         };
-        Subscriptions::new(Place::OnCores, Facades::default()).admit(&head, None)
+        let listen = "127.0.0.1:80".parse().unwrap();
+        let gate = Gate::new(super::super::Access::new(), listen).unwrap();
+        let facades = Facades::default();
+        Subscriptions::new(Place::OnCores, facades, Arc::new(gate)).admit(&head, None)
     }
 
     #[track_caller]

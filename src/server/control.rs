@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -27,7 +27,9 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinError, JoinSet},
 };
+use tower::ServiceExt;
 
+use super::access::Peer;
 use crate::{
     engine::{Asked, HandedOver},
     http, limits,
@@ -150,10 +152,16 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let Ok(socket) = adopt(handed.socket) else { return Ok(()) };
+    let peer = Peer(socket.peer_addr().ok().map(|peer| peer.ip()));
     let (read, write) = socket.into_split();
     let received = Cursor::new(handed.received);
     let io = TokioIo::new(tokio::io::join(received.chain(read), write));
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(router.map_request(
+        move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        },
+    ));
     let mut connection = pin!(protocol().serve_connection(io, service));
     tokio::select! {
         ended = connection.as_mut() => return ended,

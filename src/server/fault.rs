@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Fault {
     status: StatusCode,
     text: Cow<'static, str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     progress: Option<Progress>,
     afterwards: Afterwards,
 }
@@ -51,7 +52,13 @@ struct Body<'f> {
 
 impl Fault {
     pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, text: text.into(), progress: None, afterwards: Afterwards::Keep }
+        Self {
+            status,
+            text: text.into(),
+            headers: Vec::new(),
+            progress: None,
+            afterwards: Afterwards::Keep,
+        }
     }
 
     pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
@@ -73,6 +80,23 @@ impl Fault {
         let seconds = limits::BODY_DEADLINE.as_secs();
         let text = format!("nothing of the body arrived for {seconds} seconds");
         Self::new(StatusCode::REQUEST_TIMEOUT, text).closing()
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
     pub(super) fn at(mut self, progress: Progress) -> Self {
@@ -151,6 +175,7 @@ impl IntoResponse for Fault {
         let body = Json(Body { problem, progress: self.progress });
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
+        headers.extend(self.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.afterwards == Afterwards::Close {

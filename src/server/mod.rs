@@ -4,6 +4,7 @@
 //! else comes as a socket to `control`, where `routes` answers it. Both read requests through
 //! `selection`, so a subscription means the same in both places.
 
+mod access;
 mod admission;
 mod control;
 mod event_stream;
@@ -27,13 +28,22 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
-pub use self::facade::Facade;
+#[cfg(feature = "jwt")]
+pub use self::access::Jwt;
 use self::{
+    access::Gate,
     admission::{Place, Subscriptions},
     control::{Arrivals, Control},
     facade::Facades,
     metrics::{ControlCounters, Sources},
     routes::{Desk, Places},
+};
+pub use self::{
+    access::{
+        Access, AccessError, Admit, Door, ForwardedHeader, Permissions, PublishRate, Reject,
+        Session, StaticToken,
+    },
+    facade::Facade,
 };
 use crate::{
     engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions},
@@ -77,6 +87,7 @@ pub struct ServerBuilder {
     heartbeat: Option<Duration>,
     connection_age: Option<Duration>,
     facades: Facades,
+    access: Access,
 }
 
 /// Why a server cannot start.
@@ -89,6 +100,9 @@ pub enum StartError {
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] engine::StartError),
+    /// Who may do what is not configured right.
+    #[error("access is not configured right")]
+    Access(#[from] AccessError),
     /// The control runtime cannot start.
     #[error("cannot start the control runtime")]
     Control(#[source] io::Error),
@@ -106,6 +120,7 @@ impl Server {
             heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             connection_age: None,
             facades: Facades::default(),
+            access: Access::new(),
         }
     }
 
@@ -165,6 +180,7 @@ impl Server {
     fn start_control(
         &self,
         arrivals: Arrivals,
+        gate: Arc<Gate>,
         heartbeat: Option<Duration>,
         facades: Facades,
     ) -> io::Result<Control> {
@@ -182,8 +198,9 @@ impl Server {
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let is_draining = Arc::clone(&self.is_draining);
-        let desk = Desk::new(self.publisher(), control, registry, places, heartbeat, is_draining)
-            .with_facades(facades);
+        let desk =
+            Desk::new(self.publisher(), control, registry, places, gate, heartbeat, is_draining)
+                .with_facades(facades);
         Control::start(routes::router(desk), permits, arrivals)
     }
 
@@ -307,12 +324,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Who may subscribe and publish, and how much. Default: everybody may subscribe, and publish if the
+    /// server listens on a loopback address.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// Starts the server on threads of its own.
     ///
     /// # Errors
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
         let listen = self.listen.map_err(StartError::Address)?;
+        let has_mercure = self.facades.has_mercure();
+        let access = if has_mercure { self.access.with_mercures() } else { self.access };
+        let gate = Arc::new(Gate::new(access, listen)?);
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
@@ -327,6 +355,7 @@ impl ServerBuilder {
             admission: Arc::new(Subscriptions::new(
                 if local.is_some() { Place::OnCores } else { Place::InControl },
                 self.facades.clone(),
+                Arc::clone(&gate),
             )),
             hand_over,
             questions,
@@ -338,7 +367,7 @@ impl ServerBuilder {
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(Arrivals { handed_over, asked }, self.heartbeat, self.facades)
+                .start_control(Arrivals { handed_over, asked }, gate, self.heartbeat, self.facades)
                 .map_err(StartError::Control)?,
         );
         Ok(server)

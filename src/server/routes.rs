@@ -11,8 +11,8 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::{RawQuery, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -21,8 +21,14 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
-    admission::EVENTS_PATH, event_stream::EventStream, facade::Facades, fault::Fault,
-    metrics::ControlCounters, publish::publish, selection,
+    access::{Asked, Gate, Refusal},
+    admission::EVENTS_PATH,
+    event_stream::EventStream,
+    facade::Facades,
+    fault::Fault,
+    metrics::ControlCounters,
+    publish::publish,
+    selection,
 };
 use crate::{
     limits,
@@ -35,6 +41,7 @@ pub(super) struct Desk {
     pub(super) publisher: Publisher,
     pub(super) counters: Arc<ControlCounters>,
     pub(super) facades: Facades,
+    pub(super) gate: Arc<Gate>,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
     heartbeat: Option<Duration>,
@@ -77,13 +84,14 @@ impl Desk {
         counters: Arc<ControlCounters>,
         registry: Registry,
         places: Places,
+        gate: Arc<Gate>,
         heartbeat: Option<Duration>,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
         let registry = Arc::new(registry);
         let facades = Facades::default();
-        Self { publisher, counters, facades, registry, subscriptions, heartbeat, is_draining }
+        Self { publisher, counters, facades, gate, registry, subscriptions, heartbeat, is_draining }
     }
 
     pub(super) fn with_facades(mut self, facades: Facades) -> Self {
@@ -94,7 +102,8 @@ impl Desk {
 
 /// Everything that is answered, at its path.
 pub(super) fn router(desk: Desk) -> Router {
-    Router::new()
+    let cors = desk.gate.cors_layer();
+    let router = Router::new()
         .route("/", get(page))
         .route(EVENTS_PATH, get(events))
         .route("/publish", post(publish))
@@ -105,7 +114,11 @@ pub(super) fn router(desk: Desk) -> Router {
         .merge(desk.facades.routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(desk)
+        .with_state(desk);
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 async fn page() -> impl IntoResponse {
@@ -121,35 +134,40 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
     'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// A subscription asked for on a connection that is here already: as on the cores, but slower.
-async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
-    let last_event_ids = request.headers().get_all("last-event-id").iter();
+async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
+    let (head, _) = request.into_parts();
+    let last_event_ids = head.headers.get_all("last-event-id").iter();
     let selected = selection::subscription(
-        selection::pairs(request.uri().query()),
+        selection::pairs(head.uri.query()),
         last_event_ids.map(HeaderValue::as_bytes),
-    )?;
-    open(&desk, request.headers(), &selected)
+    );
+    open(&desk, &head, selected.map_err(Fault::from)?).await
 }
 
-/// Begins an event stream, which is the answer.
-pub(super) fn open(
+/// Begins an event stream, which is the answer, if it may begin.
+pub(super) async fn open(
     desk: &Desk,
-    headers: &HeaderMap,
-    selected: &SubscribeRequest,
-) -> Result<Response, Fault> {
-    if has_body(headers) {
-        return Err(selection::SelectionError::Body.into());
+    head: &Parts,
+    selected: SubscribeRequest,
+) -> Result<Response, Refusal> {
+    if has_body(&head.headers) {
+        return Err(Fault::from(selection::SelectionError::Body).into());
     }
     let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
-    let subscription = desk.publisher.provider().subscribe(selected)?;
-    let stream = Body::from_stream(EventStream::new(subscription, desk.heartbeat, permit));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    Ok((headers, stream).into_response())
+    let grant = desk.gate.subscribe(Asked::of_parts(head), selected).made().await?;
+    let subscription = desk.publisher.provider().subscribe(&grant.request).map_err(Fault::from)?;
+    let stream = EventStream::new(subscription, desk.heartbeat, permit);
+    let mut response = Response::new(Body::from_stream(stream.granted(grant.lasts, grant.held)));
+    let headers = response.headers_mut();
+    for (name, value) in grant.headers {
+        headers.append(name, value);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -159,13 +177,15 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 async fn subscribers(
     State(desk): State<Desk>,
-    RawQuery(query): RawQuery,
+    request: Request,
 ) -> Result<Json<Subscribers>, Fault> {
-    let mut topics = selection::publish_topics(query.as_deref())?;
+    let (head, _) = request.into_parts();
+    let mut topics = selection::publish_topics(head.uri.query())?;
     let topic = topics.pop().unwrap_or_else(|| DEFAULT_TOPIC.to_owned());
     if !topics.is_empty() {
         return Err(Fault::bad_request("more than one topic"));
     }
+    desk.gate.check_visible(&Asked::of_parts(&head), &topic)?;
     let local = desk.publisher.provider().local();
     let subscribers = local.map(|local| local.subscribers(&topic)).ok_or_else(|| {
         Fault::new(StatusCode::NOT_IMPLEMENTED, "this provider does not count its subscribers")

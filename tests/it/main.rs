@@ -10,6 +10,7 @@
 #[macro_use]
 mod harness;
 
+mod access;
 mod bad_input;
 mod broadcast;
 mod browser;

@@ -1,5 +1,6 @@
 //! The `fanfare` binary: a server, and the shell's way to what a server says.
 
+mod access;
 mod doctor;
 mod header;
 mod parse;
@@ -32,7 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve subscribers and publishers over HTTP.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Follow an event stream, through reconnects.
     Subscribe(subscribe::Subscribe),
     /// Publish messages: the arguments, or the lines of standard input.

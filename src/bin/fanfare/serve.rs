@@ -16,6 +16,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
+use crate::access::AccessSettings;
+
 /// What `serve`, or no command at all, takes.
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -46,6 +48,8 @@ pub(crate) struct Serve {
     /// Answer at the URLs of these systems too, for those who move from them.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SYSTEM")]
     facade: Vec<Facade>,
+    #[command(flatten)]
+    access: AccessSettings,
 }
 
 /// Another system.
@@ -96,6 +100,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
         .driver(serve.driver.into())
         .history_bytes(serve.history_bytes.0)
         .lag(serve.lag.into())
+        .access(serve.access.access()?)
         .heartbeat((serve.heartbeat > 0).then(|| Duration::from_secs(serve.heartbeat)));
     if let Some(bytes) = serve.lag_bytes {
         builder = builder.lag_bytes(bytes.0 as u64);

@@ -39,7 +39,7 @@ pub use self::{
     retained::Retained,
     start::{GAP_EVENT, Start},
     subscription::LocalSubscription,
-    topic_name::{DEFAULT_TOPIC, TopicError, check_topic, check_topic_or_pattern},
+    topic_name::{DEFAULT_TOPIC, TopicError, check_topic, check_topic_or_pattern, covers},
 };
 use super::{
     Closed, Provider, Publication, PublishError, Receipt, SubscribeError, SubscribeRequest,

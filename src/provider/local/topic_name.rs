@@ -92,6 +92,33 @@ pub(super) fn matches(pattern: &str, topic: &str) -> bool {
     rest.next().is_none()
 }
 
+/// Whether a topic or pattern stands for nothing that `allowed`, a topic or pattern too, does not stand
+/// for. Both have been checked; names are compared byte by byte.
+///
+/// ```
+/// use fanfare::provider::covers;
+///
+/// assert!(covers("orders/**", "orders/7/status"));
+/// assert!(covers("orders/**", "orders/*/status"));
+/// assert!(!covers("orders/*", "orders/**"));
+/// assert!(!covers("orders/7/status", "orders/*/status"));
+/// ```
+pub fn covers(allowed: &str, asked: &str) -> bool {
+    let mut rest = segments(asked);
+    for wanted in segments(allowed) {
+        match (wanted, rest.next()) {
+            (_, None) => return false,
+            (REST, Some(_)) => return true,
+            // What may be any number of segments is not covered by what is one.
+            (_, Some(REST)) => return false,
+            (ANY, Some(_)) => {}
+            (wanted, Some(segment)) if wanted != segment => return false,
+            _ => {}
+        }
+    }
+    rest.next().is_none()
+}
+
 /// The segments of a name: at least one, which may be empty.
 pub(super) fn segments(name: &str) -> std::str::Split<'_, char> {
     name.split(SEPARATOR)
@@ -127,6 +154,36 @@ mod tests {
         ] {
             assert!(yes.iter().all(|topic| matches(pattern, topic)), "{pattern}");
             assert!(!no.iter().any(|topic| matches(pattern, topic)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_covers_a_pattern_matches_whatever_the_pattern_matches() {
+        let names = ["", "a", "b", "a/a", "a/b", "b/a", "a/", "/a", "a/a/a", "a/b/a", "b/b/b/b"];
+        let patterns = ["*", "**", "a/*", "*/a", "a/**", "*/**", "a/*/a", "*/*", "*/*/**"];
+        let all = || names.iter().chain(&patterns);
+        for (allowed, asked) in all().flat_map(|allowed| all().map(move |asked| (allowed, asked))) {
+            let within = |topic: &&str| !matches(asked, topic) || matches(allowed, topic);
+            if covers(allowed, asked) {
+                assert!(names.iter().all(within), "{allowed} and {asked}");
+            }
+            if !is_pattern(asked) {
+                assert_eq!(covers(allowed, asked), matches(allowed, asked), "{allowed}, {asked}");
+            }
+        }
+        for (allowed, asked, covered) in [
+            ("**", "**", true),
+            ("**", "*/**", true),
+            ("*/**", "**", false),
+            ("*", "**", false),
+            ("*", "*", true),
+            ("a/*", "*/*", false),
+            ("a/*/c", "a/*/c", true),
+            ("a/*/c", "a/**", false),
+            ("a/**", "a/*/**", true),
+            ("a", "A", false),
+        ] {
+            assert_eq!(covers(allowed, asked), covered, "{allowed} and {asked}");
         }
     }
 

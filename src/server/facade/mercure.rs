@@ -1,10 +1,17 @@
 //! Mercure's hub: subscriptions and form publishing at one URL ([the protocol]).
 //!
 //! The parameters are those of the hubs that are in use (`topic`) and of the newest draft (`match`,
-//! `matchExact`, `matchURLPattern`). What is not here: private updates, the subscription API, and the
+//! `matchExact`, `matchURLPattern`). What is not here: the subscription API, and the
 //! `Last-Event-ID` of the answer, in place of which a `fanfare.gap` event says what is lost.
 //!
+//! Tokens are the server's business. Where nobody subscribes without one that allows it, every update is
+//! as a private one is to Mercure, and where anybody may, a private one is refused.
+//!
 //! [the protocol]: https://mercure.rocks/spec
+
+#[cfg(feature = "jwt")]
+mod claim;
+mod selectors;
 
 use std::{borrow::Cow, fmt::Display, str::FromStr, time::Duration};
 
@@ -17,11 +24,15 @@ use axum::{
     routing::get,
 };
 
+#[cfg(feature = "jwt")]
+pub(in crate::server) use self::claim::permissions;
+use self::selectors::{exact, origin_len, template, url_pattern};
 use super::{Get, Selected, events};
 use crate::{
     limits,
-    provider::{SubscribeRequest, TopicError, check_topic},
+    provider::SubscribeRequest,
     server::{
+        access::{Asked, PublishGrant},
         fault::Fault,
         publish::{self, Addressed},
         routes::Desk,
@@ -69,103 +80,31 @@ fn is_reserved(parameter: &str) -> bool {
     parameter.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("match"))
 }
 
-/// `*` is every topic, whatever the matcher.
-const EVERY_TOPIC: &str = "*";
-
-fn exact(name: &str) -> Result<Cow<'_, str>, SelectionError> {
-    if name == EVERY_TOPIC {
-        return Ok("**".into());
-    }
-    match check_topic(name) {
-        Ok(()) => Ok(name.into()),
-        // A name that is a pattern here, and selects what it should not.
-        Err(TopicError::Pattern) => Err(unsupported(name)),
-        Err(fault) => Err(fault.into()),
-    }
-}
-
-/// A name, or a URI template (RFC 6570) of which the simple expressions alone are understood:
-/// `https://example.com/books/{id}` is all that has one segment in place of `{id}`.
-fn template(selector: &str) -> Result<Cow<'_, str>, SelectionError> {
-    if !selector.contains(['{', '}']) {
-        return exact(selector);
-    }
-    let pattern = by_segment(selector, |segment| {
-        let variable = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        match variable {
-            Some(variable) => is_variable(variable).then_some("*"),
-            None => (!segment.contains(['{', '}', '*'])).then_some(segment),
-        }
-    });
-    pattern.map(Cow::Owned).ok_or_else(|| unsupported(selector))
-}
-
-/// A URL pattern of which the named groups alone are understood, as whole segments of the path, and a
-/// last segment `*`.
-fn url_pattern(selector: &str) -> Result<Cow<'_, str>, SelectionError> {
-    if selector == EVERY_TOPIC {
-        return exact(selector);
-    }
-    let (origin, path) = selector.split_at(origin_len(selector));
-    let (path, end) = path.strip_suffix("/*").map_or((path, ""), |path| (path, "/**"));
-    let path = by_segment(path, |segment| match segment.strip_prefix(':') {
-        Some(group) => is_variable(group).then_some("*"),
-        None => {
-            (!segment.contains(':') && !segment.contains(URL_PATTERN_SYNTAX)).then_some(segment)
-        }
-    });
-    path.filter(|_| !origin.contains(URL_PATTERN_SYNTAX))
-        .map(|path| format!("{origin}{path}{end}").into())
-        .ok_or_else(|| unsupported(selector))
-}
-
-const URL_PATTERN_SYNTAX: [char; 9] = ['{', '}', '*', '(', ')', '?', '+', '#', '\\'];
-
-/// Up to the path, with the colons of scheme and port. A relative pattern has no origin.
-fn origin_len(url: &str) -> usize {
-    let Some(authority) = url.find("://").map(|scheme| scheme + 3) else { return 0 };
-    url[authority..].find('/').map_or(url.len(), |path| authority + path)
-}
-
-/// The segments as `translate` has them; none if it has none for one of them.
-fn by_segment<'s>(
-    selector: &'s str,
-    translate: impl Fn(&'s str) -> Option<&'s str>,
-) -> Option<String> {
-    let segments: Option<Vec<&str>> = selector.split('/').map(translate).collect();
-    segments.map(|segments| segments.join("/"))
-}
-
-fn is_variable(name: &str) -> bool {
-    let is_allowed = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    !name.is_empty() && name.chars().all(is_allowed)
-}
-
-fn unsupported(selector: &str) -> SelectionError {
-    SelectionError::Selector(selector.to_owned())
-}
-
 /// The answer is the id, as text.
 async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let published = publish_update(&desk, &head.headers, &mut body).await;
+    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+        Ok(grant) => publish_update(&desk, &grant, &head.headers, &mut body).await,
+        Err(fault) => Err(fault),
+    };
     publish::discard_if_refused(published.as_ref().err(), &head.headers, &mut body).await;
     published
 }
 
 async fn publish_update(
     desk: &Desk,
+    grant: &PublishGrant<'_>,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let form = publish::read_form(headers, body).await?;
-    let update = parse(&form)?;
-    let receipts = publish::publish_whole(desk, None, &[update]).await?;
+    let update = parse(&form, desk.gate.lets_nobody_listen_in())?;
+    let receipts = publish::publish_whole(desk, grant, None, &[update]).await?;
     let id = receipts.first().and_then(|receipt| receipt.id());
     Ok(id.map(|id| id.to_string()).unwrap_or_default().into_response())
 }
 
-fn parse(form: &[u8]) -> Result<Addressed<'_>, Fault> {
+fn parse(form: &[u8], takes_private: bool) -> Result<Addressed<'_>, Fault> {
     let mut topics = Vec::new();
     let mut data = Cow::Borrowed("");
     let mut event = Message::empty();
@@ -173,6 +112,7 @@ fn parse(form: &[u8]) -> Result<Addressed<'_>, Fault> {
         match &*name {
             "topic" => topics.push(allowed(value)?),
             "data" => data = value,
+            "private" if takes_private => {}
             "private" => return Err(Fault::new(StatusCode::NOT_IMPLEMENTED, NO_PRIVATE_UPDATES)),
             // As where it is missing.
             _ if value.is_empty() => {}
@@ -188,7 +128,8 @@ fn parse(form: &[u8]) -> Result<Addressed<'_>, Fault> {
     Ok((event.data(&data), topics))
 }
 
-const NO_PRIVATE_UPDATES: &str = "private updates are not supported: they would reach everybody";
+const NO_PRIVATE_UPDATES: &str =
+    "private updates would reach everybody here: set subscribe to closed";
 
 /// The hub's own URLs are nobody else's topics.
 fn allowed(topic: Cow<'_, str>) -> Result<Cow<'_, str>, Fault> {
@@ -211,50 +152,6 @@ fn parsed<T: FromStr<Err: Display>>(name: &str, value: &str) -> Result<T, Fault>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn selectors_are_names_and_patterns() {
-        for (selector, topic) in [
-            ("https://example.com/books/1", "https://example.com/books/1"),
-            ("https://example.com/books/{id}", "https://example.com/books/*"),
-            ("/a/{b}/c/{d_1}", "/a/*/c/*"),
-            ("*", "**"),
-            ("what:ever?x=1", "what:ever?x=1"),
-        ] {
-            assert_eq!(template(selector).unwrap(), topic);
-        }
-        for (selector, topic) in [
-            ("https://example.com:8080/books/:id", "https://example.com:8080/books/*"),
-            ("https://example.com/books/:id/pages/*", "https://example.com/books/*/pages/**"),
-            ("/books/:id", "/books/*"),
-            ("https://example.com/books", "https://example.com/books"),
-            ("*", "**"),
-        ] {
-            assert_eq!(url_pattern(selector).unwrap(), topic);
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused_by_name() {
-        for selector in [
-            "/a/b-{id}",
-            "/a/{+path}",
-            "/a{/b}",
-            "/a/{b}/*",
-            "/a/{}",
-            "/a/{b",
-            "/a/b}",
-            "{?q}",
-            "a/*",
-        ] {
-            assert_eq!(template(selector), Err(unsupported(selector)));
-        }
-        for selector in
-            ["https://*.example.com/a", "/a/b-:id", "/a/:id?", "/a/(.*)", "/*/a", "/a/:", "/a{/b}?"]
-        {
-            assert_eq!(url_pattern(selector), Err(unsupported(selector)));
-        }
-    }
 
     #[test]
     fn the_own_urls_of_the_hub_are_reserved() {

@@ -15,8 +15,11 @@ use axum::{
     response::Response,
 };
 
+#[cfg(feature = "jwt")]
+pub(super) use self::mercure::permissions as mercure_permissions;
 use self::nchan::Channels;
 use super::{
+    access::Refusal,
     fault::Fault,
     routes::{self, Desk},
     selection::SelectionError,
@@ -30,7 +33,10 @@ pub enum Facade {
     /// [Mercure]: `/.well-known/mercure`, to subscribe by `GET` and to publish by `POST`.
     ///
     /// A topic is selected by its name, by `*`, or by a template in which each `{variable}` is a whole
-    /// segment. Private updates are refused.
+    /// segment. A token's claim `mercure` permits what it says beside the claim that is configured, and
+    /// the token may also be in the cookie `mercureAuthorization` or, to subscribe, in the parameter
+    /// `authorization`. Where subscribing is [closed](super::Door::Closed), public updates too reach those
+    /// alone whose token permits the topic; elsewhere private updates are refused.
     ///
     /// [Mercure]: https://mercure.rocks/spec
     Mercure,
@@ -61,6 +67,11 @@ pub(super) struct Get<'r> {
 type Selected = Result<SubscribeRequest, SelectionError>;
 
 impl Facades {
+    /// Whether tokens may be as Mercure has them.
+    pub(super) fn has_mercure(&self) -> bool {
+        self.mercure
+    }
+
     pub(super) fn add(&mut self, facade: Facade) {
         match facade {
             Facade::Mercure => self.mercure = true,
@@ -91,10 +102,11 @@ impl Facades {
 }
 
 /// A subscription on a connection that is here already.
-async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
-    let selected = desk.facades.selection(&Get::of_request(request.uri(), request.headers()));
-    let selected = selected.ok_or_else(Fault::unknown_path)??;
-    routes::open(&desk, request.headers(), &selected)
+async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
+    let (head, _) = request.into_parts();
+    let selected = desk.facades.selection(&Get::of_request(&head.uri, &head.headers));
+    let selected = selected.ok_or_else(Fault::unknown_path)?.map_err(Fault::from)?;
+    routes::open(&desk, &head, selected).await
 }
 
 impl<'r> Get<'r> {

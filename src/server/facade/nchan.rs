@@ -15,7 +15,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{StatusCode, Uri, request::Parts},
     response::Response,
     routing::get,
 };
@@ -28,6 +28,7 @@ use crate::{
     limits,
     provider::{LocalProvider, SubscribeRequest, check_topic_or_pattern},
     server::{
+        access::{Asked, PublishGrant},
         fault::Fault,
         publish,
         routes::Desk,
@@ -56,7 +57,7 @@ struct Requested {
 pub(super) fn routes(channels: Arc<Channels>) -> Router<Desk> {
     let for_info = Arc::clone(&channels);
     let tell =
-        move |desk: State<Desk>, request: Request| async move { tell(&desk, &for_info, &request) };
+        move |desk: State<Desk>, request: Request| async move { tell(&desk, &for_info, request) };
     let publish = async move |desk: State<Desk>, request: Request| {
         publish_message(&desk, &channels, request).await
     };
@@ -153,13 +154,15 @@ impl Requested {
     }
 }
 
-fn tell(desk: &Desk, channels: &Channels, request: &Request) -> Result<Response, Fault> {
+fn tell(desk: &Desk, channels: &Channels, request: Request) -> Result<Response, Fault> {
+    let (head, _) = request.into_parts();
     let local = local(desk)?;
-    let topic = channel(request)?;
+    let topic = channel(&head.uri)?;
+    desk.gate.publish(&Asked::of_parts(&head))?.check([&*topic].into_iter(), 0)?;
     let retained = local.retained(&topic).ok_or_else(no_such_channel)?;
     let newest = retained.newest.map(|id| id.to_string()).unwrap_or_default();
     let info = channels.info(local, &topic, local.subscribers(&topic), newest);
-    Ok(info.into_response(StatusCode::OK, Format::accepted_by(request.headers())))
+    Ok(info.into_response(StatusCode::OK, Format::accepted_by(&head.headers)))
 }
 
 /// 201 if somebody got the message, 202 if it waits for somebody.
@@ -168,10 +171,9 @@ async fn publish_message(
     channels: &Channels,
     request: Request,
 ) -> Result<Response, Fault> {
-    let topic = channel(&request).map(Cow::into_owned);
     let (head, mut body) = request.into_parts();
-    let published = match topic {
-        Ok(topic) => publish_to(desk, channels, topic, &head.headers, &mut body).await,
+    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+        Ok(grant) => publish_to(desk, channels, &grant, &head, &mut body).await,
         Err(fault) => Err(fault),
     };
     publish::discard_if_refused(published.as_ref().err(), &head.headers, &mut body).await;
@@ -181,25 +183,26 @@ async fn publish_message(
 async fn publish_to(
     desk: &Desk,
     channels: &Channels,
-    topic: String,
-    headers: &HeaderMap,
+    grant: &PublishGrant<'_>,
+    head: &Parts,
     body: &mut Body,
 ) -> Result<Response, Fault> {
+    let topic = channel(&head.uri)?.into_owned();
     let local = local(desk)?;
-    let data = publish::read_text(headers, body).await?;
+    let data = publish::read_text(&head.headers, body).await?;
     let mut message = Message::new(data);
-    if let Some(event) = headers.get(EVENT_HEADER) {
+    if let Some(event) = head.headers.get(EVENT_HEADER) {
         message = message.event(event_type(event.as_bytes())?);
     }
     let publication = [(message, vec![Cow::Owned(topic)])];
-    let receipts = publish::publish_whole(desk, None, &publication).await?;
+    let receipts = publish::publish_whole(desk, grant, None, &publication).await?;
     let [(_, topics)] = &publication;
     let (subscribers, id) =
         receipts.first().map_or((0, None), |receipt| (receipt.subscribers(), receipt.id()));
     let id = id.map(|id| id.to_string()).unwrap_or_default();
     let info = channels.info(local, &topics[0], subscribers, id);
     let status = if subscribers > 0 { StatusCode::CREATED } else { StatusCode::ACCEPTED };
-    Ok(info.into_response(status, Format::accepted_by(headers)))
+    Ok(info.into_response(status, Format::accepted_by(&head.headers)))
 }
 
 const EVENT_HEADER: &str = "x-eventsource-event";
@@ -216,8 +219,7 @@ async fn delete() -> Fault {
 }
 
 /// The one channel that is published to, or asked about.
-fn channel(request: &Request) -> Result<Cow<'_, str>, Fault> {
-    let uri = request.uri();
+fn channel(uri: &Uri) -> Result<Cow<'_, str>, Fault> {
     let mut channels = channels_at(PUBLISH, uri.path(), uri.query()).unwrap_or_default();
     let Some(channel) = channels.pop() else { return Err(SelectionError::NoChannel.into()) };
     if !channels.is_empty() {

@@ -11,7 +11,10 @@ use crate::{
     limits,
     log::LogOptions,
     provider::{LocalProvider, Publisher, Subscription},
-    server::routes::Places,
+    server::{
+        access::{Access, Gate},
+        routes::Places,
+    },
 };
 
 /// The router with both façades, and the provider behind it.
@@ -33,7 +36,9 @@ impl Hub {
         let publisher = Publisher::new(provider.clone());
         let places = Places::of(Some(&provider));
         let (counters, is_draining) = (Arc::default(), Arc::default());
-        let desk = Desk::new(publisher, counters, Registry::default(), places, None, is_draining);
+        let gate = Arc::new(Gate::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+        let desk =
+            Desk::new(publisher, counters, Registry::default(), places, gate, None, is_draining);
         Self { provider, router: routes::router(desk.with_facades(facades)) }
     }
 
@@ -178,7 +183,7 @@ async fn faults_of_a_mercure_update_are_named() {
     let hub = Hub::new();
     for (form, status, fault) in [
         ("data=x", 400, "missing field"),
-        ("topic=a&private=on&data=x", 501, "private updates are not supported"),
+        ("topic=a&private=on&data=x", 501, "private updates would reach everybody here"),
         ("topic=/.well-known/mercure/subscriptions/a&data=x", 403, "are reserved"),
         ("topic=&data=x", 400, "topic is empty"),
         ("topic=a/*&data=x", 400, "topic name is a pattern"),

@@ -16,6 +16,7 @@ use crate::{
     limits,
     provider::Receipt,
     server::{
+        access::PublishGrant,
         fault::{Fault, Progress},
         routes::Desk,
     },
@@ -32,6 +33,7 @@ struct Accepted {
 /// A stream of lines on its way in.
 struct Lines<'d> {
     desk: &'d Desk,
+    grant: &'d PublishGrant<'d>,
     topics: &'d [String],
     /// The beginning of a line whose end has not arrived.
     pending: Vec<u8>,
@@ -44,10 +46,11 @@ struct Lines<'d> {
 /// Publishes the lines of a body as they come.
 pub(super) async fn publish(
     desk: &Desk,
+    grant: &PublishGrant<'_>,
     topics: &[String],
     body: &mut Body,
 ) -> Result<Response, Fault> {
-    let mut lines = Lines::new(desk, topics);
+    let mut lines = Lines::new(desk, grant, topics);
     loop {
         let chunk = match next_chunk(body).await {
             Ok(Some(chunk)) => chunk,
@@ -62,8 +65,8 @@ pub(super) async fn publish(
 }
 
 impl<'d> Lines<'d> {
-    fn new(desk: &'d Desk, topics: &'d [String]) -> Self {
-        Self { desk, topics, pending: Vec::new(), lines: 0, published: 0, last: None }
+    fn new(desk: &'d Desk, grant: &'d PublishGrant<'d>, topics: &'d [String]) -> Self {
+        Self { desk, grant, topics, pending: Vec::new(), lines: 0, published: 0, last: None }
     }
 
     /// Publishes the lines that end in `chunk`, and keeps the rest.
@@ -114,6 +117,7 @@ impl<'d> Lines<'d> {
             }
         }
         if !batch.is_empty() {
+            self.grant.check_batch(&batch)?;
             let receipts = self.desk.publisher.publish_batch(&batch)?;
             self.last = receipts.last().and_then(Receipt::id);
             self.published += batch.len() as u64;
@@ -138,7 +142,7 @@ fn parse_line<'t>(line: &'t [u8], topics: &'t [String]) -> Result<Addressed<'t>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::publish::tests::desk;
+    use crate::server::publish::tests::{desk, grant};
 
     /// I11: whatever the split, the same lines come out.
     #[test]
@@ -148,7 +152,8 @@ mod tests {
             for second in [first, (first + 7).min(body.len()), body.len()] {
                 let desk = desk();
                 let topics = ["a".to_owned()];
-                let mut lines = Lines::new(&desk, &topics);
+                let grant = grant(&desk);
+                let mut lines = Lines::new(&desk, &grant, &topics);
                 let bytes = body.as_bytes();
                 for part in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
                     lines.add(part).unwrap();

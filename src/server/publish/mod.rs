@@ -17,7 +17,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -32,7 +32,12 @@ use self::{
     item::Content,
     key::IDEMPOTENCY_REPLAYED,
 };
-use super::{fault::Fault, routes::Desk, selection};
+use super::{
+    access::{Asked, PublishGrant},
+    fault::Fault,
+    routes::Desk,
+    selection,
+};
 use crate::{provider::Receipt, sse::EventId};
 
 /// What a request's head says of its body.
@@ -53,8 +58,8 @@ struct Accepted {
 /// The handler.
 pub(super) async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let accepted = match Head::read(&head.headers, head.uri.query()) {
-        Ok(read) => publish_body(&desk, &read, &head.headers, &mut body).await,
+    let accepted = match desk.gate.publish(&Asked::of_parts(&head)) {
+        Ok(grant) => publish_body(&desk, &grant, &head, &mut body).await,
         Err(fault) => Err(fault),
     };
     discard_if_refused(accepted.as_ref().err(), &head.headers, &mut body).await;
@@ -80,22 +85,23 @@ impl Head {
 
 async fn publish_body(
     desk: &Desk,
-    head: &Head,
-    headers: &HeaderMap,
+    grant: &PublishGrant<'_>,
+    parts: &Parts,
     body: &mut Body,
 ) -> Result<Response, Fault> {
+    let head = Head::read(&parts.headers, parts.uri.query())?;
     let Format::Whole(whole) = head.format else {
-        return lines::publish(desk, &head.topics, body).await;
+        return lines::publish(desk, grant, &head.topics, body).await;
     };
     let body = body::read_whole(body).await?;
     let key = head.idempotency_key.as_deref();
-    match parse(whole, headers, &body, &head.topics).await? {
+    match parse(whole, &parts.headers, &body, &head.topics).await? {
         Content::One(one) => {
-            let receipts = publish_whole(desk, key, &[one]).await?;
+            let receipts = publish_whole(desk, grant, key, &[one]).await?;
             Ok(answer(&receipts, Json(receipts.first().map(Accepted::of))))
         }
         Content::Batch(batch) => {
-            let receipts = publish_whole(desk, key, &batch).await?;
+            let receipts = publish_whole(desk, grant, key, &batch).await?;
             let accepted: Vec<_> = receipts.iter().map(Accepted::of).collect();
             Ok(answer(&receipts, Json(accepted)))
         }
@@ -116,13 +122,15 @@ async fn parse<'b>(
     }
 }
 
-/// Publishes messages with nothing in between, all or none; under a key only once.
+/// Publishes messages that may be published with nothing in between, all or none; under a key only once.
 pub(super) async fn publish_whole(
     desk: &Desk,
+    grant: &PublishGrant<'_>,
     key: Option<&str>,
     batch: &[Addressed<'_>],
 ) -> Result<Vec<Receipt>, Fault> {
     desk.publisher.ready().await;
+    grant.check_batch(batch)?;
     let receipts = match key {
         Some(key) => desk.publisher.publish_once(key, batch)?,
         None => desk.publisher.publish_batch(batch)?,

@@ -15,7 +15,10 @@ use crate::{
     limits,
     log::LogOptions,
     provider::{LocalProvider, Publisher},
-    server::routes::Places,
+    server::{
+        access::{Access, Gate},
+        routes::Places,
+    },
 };
 
 /// A body that gives its chunk and then nothing more, nor its end.
@@ -39,14 +42,21 @@ impl http_body::Body for Stuck {
 pub(super) fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
     let places = Places::of(Some(&provider));
+    let gate = Arc::new(Gate::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
     Desk::new(
         Publisher::new(provider),
         Arc::default(),
         Registry::default(),
         places,
+        gate,
         None,
         Arc::default(),
     )
+}
+
+pub(super) fn grant(desk: &Desk) -> PublishGrant<'_> {
+    let (head, ()) = Request::new(()).into_parts();
+    desk.gate.publish(&Asked::of_parts(&head)).unwrap()
 }
 
 /// Publishes a body that gets stuck after `chunk`; the clock runs ahead while nothing happens.

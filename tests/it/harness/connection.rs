@@ -57,10 +57,15 @@ impl Connection {
 
     /// Reads one whole answer, which is not a stream of events.
     pub(crate) fn response(&mut self) -> Response {
-        let mut response = self.head();
+        let response = self.head();
         let is_stream =
             response.header("content-type").is_some_and(|t| t.starts_with("text/event-stream"));
         assert!(!is_stream, "a subscription instead of an answer: {response:?}");
+        self.body_of(response)
+    }
+
+    /// Reads the body that belongs to a head.
+    pub(crate) fn body_of(&mut self, mut response: Response) -> Response {
         if response.has_body() {
             response.body = match response.header("content-length") {
                 Some(length) => self.exactly(length.parse().expect("a length")),

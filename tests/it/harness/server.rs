@@ -31,7 +31,7 @@ pub(crate) struct Options {
     driver: &'static str,
     listen: String,
     history_bytes: Option<&'static str>,
-    arguments: Vec<&'static str>,
+    arguments: Vec<String>,
     prelude: Option<&'static str>,
 }
 
@@ -63,8 +63,8 @@ impl Options {
     }
 
     /// Adds an argument of the command line.
-    pub(crate) fn argument(mut self, argument: &'static str) -> Self {
-        self.arguments.push(argument);
+    pub(crate) fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 

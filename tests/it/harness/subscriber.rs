@@ -98,6 +98,11 @@ impl Subscriber {
         Pending(connection)
     }
 
+    /// Waits for the answer to a subscription that was asked for on this connection; a refusal comes whole.
+    pub(crate) fn answered_on(connection: Connection) -> Result<Self, Response> {
+        Pending(connection).answered()
+    }
+
     /// The head of the answer.
     pub(crate) const fn head(&self) -> &Response {
         &self.head
@@ -222,7 +227,7 @@ impl Pending {
         let Self(mut connection) = self;
         let head = connection.head();
         if head.status != 200 {
-            return Err(head);
+            return Err(connection.body_of(head));
         }
         let (stream, events) = (Vec::new(), VecDeque::new());
         let mut subscriber = Subscriber {
