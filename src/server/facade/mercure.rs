@@ -149,7 +149,7 @@ fn unsupported(selector: &str) -> SelectionError {
 /// The answer is the id, as text.
 async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+    let published = match desk.gates.current().publish(&Asked::of_parts(&head)) {
         Ok(grant) => publish_update(&desk, &grant, &head.headers, &mut body).await,
         Err(fault) => Err(fault),
     };
@@ -159,7 +159,7 @@ async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response,
 
 async fn publish_update(
     desk: &Desk,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Response, Fault> {
