@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 use ::http::HeaderMap;
 
 use super::{
-    access::{Asked, Decision, Gate, Grant, Refusal, write_headers},
+    access::{Asked, Decision, Gate, Gates, Grant, Refusal, write_headers},
     facade::{Facades, Get},
     selection::{self, SelectionError},
 };
@@ -26,7 +26,7 @@ pub(super) const EVENTS_PATH: &str = "/events";
 pub(super) struct Subscriptions {
     place: Place,
     facades: Facades,
-    gate: Arc<Gate>,
+    gates: Arc<Gates>,
 }
 
 /// Where subscriptions are served.
@@ -39,21 +39,8 @@ pub(super) enum Place {
 }
 
 impl Subscriptions {
-    pub(super) fn new(place: Place, facades: Facades, gate: Arc<Gate>) -> Self {
-        Self { place, facades, gate }
-    }
-
-    fn decide(&self, asked: Asked, request: SubscribeRequest) -> Verdict {
-        let cors = self.gate.cors_headers(&asked);
-        match self.gate.subscribe(asked, request) {
-            Decision::Made(made) => match answer(made, &cors) {
-                Answer::Subscribe(admitted) => Verdict::Subscribe(admitted),
-                Answer::Refuse(reply) => Verdict::Refuse(reply),
-            },
-            Decision::Takes(decision) => {
-                Verdict::Ask(Question::new(async move { answer(decision.await, &cors) }))
-            }
-        }
+    pub(super) fn new(place: Place, facades: Facades, gates: Arc<Gates>) -> Self {
+        Self { place, facades, gates }
     }
 
     /// What is subscribed to; none if that is not what the request is for.
@@ -69,6 +56,19 @@ impl Subscriptions {
             return Some(selection::subscription(head.query_pairs(), headers));
         }
         self.facades.selection(&Get::of_head(head))
+    }
+}
+
+fn decide(gate: &Arc<Gate>, asked: Asked, request: SubscribeRequest) -> Verdict {
+    let cors = gate.cors_headers(&asked);
+    match gate.subscribe(asked, request) {
+        Decision::Made(made) => match answer(made, &cors) {
+            Answer::Subscribe(admitted) => Verdict::Subscribe(admitted),
+            Answer::Refuse(reply) => Verdict::Refuse(reply),
+        },
+        Decision::Takes(decision) => {
+            Verdict::Ask(Question::new(async move { answer(decision.await, &cors) }))
+        }
     }
 }
 
@@ -89,7 +89,7 @@ fn answer(decision: Result<Grant, Refusal>, cors: &HeaderMap) -> Answer {
 
 impl Admission for Subscriptions {
     fn needs_peer(&self) -> bool {
-        self.gate.needs_peer()
+        self.gates.current().needs_peer()
     }
 
     fn admit(&self, head: &RequestHead<'_>, peer: Option<IpAddr>) -> Verdict {
@@ -97,9 +97,10 @@ impl Admission for Subscriptions {
             return Verdict::HandOver;
         }
         let Some(selected) = self.selection(head) else { return Verdict::HandOver };
+        let gate = self.gates.current();
         match without_body(head).and(selected) {
-            Ok(request) if self.gate.is_open() => Verdict::Subscribe(request.into()),
-            Ok(request) => self.decide(Asked::of_head(head, peer), request),
+            Ok(request) if gate.is_open() => Verdict::Subscribe(request.into()),
+            Ok(request) => decide(&gate, Asked::of_head(head, peer), request),
             Err(fault) => Verdict::Refuse(http::error(400, &fault.to_string())),
         }
     }
@@ -122,9 +123,9 @@ mod tests {
             panic!("not a whole head: {request:?}")
         };
         let listen = "127.0.0.1:80".parse().unwrap();
-        let gate = Gate::new(super::super::Access::new(), listen).unwrap();
+        let gates = Gates::new(super::super::Access::new(), listen).unwrap();
         let facades = Facades::default();
-        Subscriptions::new(Place::OnCores, facades, Arc::new(gate)).admit(&head, None)
+        Subscriptions::new(Place::OnCores, facades, Arc::new(gates)).admit(&head, None)
     }
 
     #[track_caller]

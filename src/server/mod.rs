@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 #[cfg(feature = "jwt")]
 pub use self::access::Jwt;
 use self::{
-    access::Gate,
+    access::Gates,
     admission::{Place, Subscriptions},
     control::{Arrivals, Control},
     facade::Facades,
@@ -72,6 +72,7 @@ pub struct Server {
     engine: Engine,
     /// Whether it has been told to end.
     is_draining: Arc<AtomicBool>,
+    gates: Arc<Gates>,
     /// None once it has been waited for.
     control: Option<Control>,
 }
@@ -177,10 +178,28 @@ impl Server {
         self.join();
     }
 
+    /// Changes who may do what from now on, all of it but the origins that may use the server (CORS), or,
+    /// if there is a fault in it, nothing. Connections are counted on, and streams that have begun last as
+    /// long as they were to.
+    ///
+    /// # Errors
+    /// [`AccessError`] names the fault.
+    ///
+    /// ```
+    /// use fanfare::{Server, server::{Access, Door}};
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0").cores(1).start()?;
+    /// server.set_access(Access::new().publish(Door::Closed))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_access(&self, access: Access) -> Result<(), AccessError> {
+        self.gates.exchange(access)
+    }
+
     fn start_control(
         &self,
         arrivals: Arrivals,
-        gate: Arc<Gate>,
+        gates: Arc<Gates>,
         heartbeat: Option<Duration>,
         facades: Facades,
     ) -> io::Result<Control> {
@@ -199,7 +218,7 @@ impl Server {
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let is_draining = Arc::clone(&self.is_draining);
         let desk =
-            Desk::new(self.publisher(), control, registry, places, gate, heartbeat, is_draining)
+            Desk::new(self.publisher(), control, registry, places, gates, heartbeat, is_draining)
                 .with_facades(facades);
         Control::start(routes::router(desk), permits, arrivals)
     }
@@ -340,7 +359,7 @@ impl ServerBuilder {
         let listen = self.listen.map_err(StartError::Address)?;
         let has_mercure = self.facades.has_mercure();
         let access = if has_mercure { self.access.with_mercures() } else { self.access };
-        let gate = Arc::new(Gate::new(access, listen)?);
+        let gates = Arc::new(Gates::new(access, listen)?);
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
@@ -355,7 +374,7 @@ impl ServerBuilder {
             admission: Arc::new(Subscriptions::new(
                 if local.is_some() { Place::OnCores } else { Place::InControl },
                 self.facades.clone(),
-                Arc::clone(&gate),
+                Arc::clone(&gates),
             )),
             hand_over,
             questions,
@@ -363,11 +382,18 @@ impl ServerBuilder {
         // Cores that serve nobody read an empty Log.
         let read = local.unwrap_or_else(|| LocalProvider::new(LogOptions::default()));
         let engine = Engine::start(options, &read)?;
-        let mut server = Server { publisher, engine, is_draining: Arc::default(), control: None };
+        let is_draining = Arc::default();
+        let mut server =
+            Server { publisher, engine, is_draining, gates: Arc::clone(&gates), control: None };
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(Arrivals { handed_over, asked }, gate, self.heartbeat, self.facades)
+                .start_control(
+                    Arrivals { handed_over, asked },
+                    Arc::clone(&gates),
+                    self.heartbeat,
+                    self.facades,
+                )
                 .map_err(StartError::Control)?,
         );
         Ok(server)

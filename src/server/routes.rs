@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
-    access::{Asked, Gate, Refusal},
+    access::{Asked, Gates, Refusal},
     admission::EVENTS_PATH,
     event_stream::EventStream,
     facade::Facades,
@@ -41,7 +41,7 @@ pub(super) struct Desk {
     pub(super) publisher: Publisher,
     pub(super) counters: Arc<ControlCounters>,
     pub(super) facades: Facades,
-    pub(super) gate: Arc<Gate>,
+    pub(super) gates: Arc<Gates>,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
     heartbeat: Option<Duration>,
@@ -84,14 +84,23 @@ impl Desk {
         counters: Arc<ControlCounters>,
         registry: Registry,
         places: Places,
-        gate: Arc<Gate>,
+        gates: Arc<Gates>,
         heartbeat: Option<Duration>,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
         let registry = Arc::new(registry);
         let facades = Facades::default();
-        Self { publisher, counters, facades, gate, registry, subscriptions, heartbeat, is_draining }
+        Self {
+            publisher,
+            counters,
+            facades,
+            gates,
+            registry,
+            subscriptions,
+            heartbeat,
+            is_draining,
+        }
     }
 
     pub(super) fn with_facades(mut self, facades: Facades) -> Self {
@@ -102,7 +111,7 @@ impl Desk {
 
 /// Everything that is answered, at its path.
 pub(super) fn router(desk: Desk) -> Router {
-    let cors = desk.gate.cors_layer();
+    let cors = desk.gates.current().cors_layer();
     let router = Router::new()
         .route("/", get(page))
         .route(EVENTS_PATH, get(events))
@@ -156,7 +165,7 @@ pub(super) async fn open(
     let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
-    let grant = desk.gate.subscribe(Asked::of_parts(head), selected).made().await?;
+    let grant = desk.gates.current().subscribe(Asked::of_parts(head), selected).made().await?;
     let subscription = desk.publisher.provider().subscribe(&grant.request).map_err(Fault::from)?;
     let stream = EventStream::new(subscription, desk.heartbeat, permit);
     let mut response = Response::new(Body::from_stream(stream.granted(grant.lasts, grant.held)));
@@ -185,7 +194,7 @@ async fn subscribers(
     if !topics.is_empty() {
         return Err(Fault::bad_request("more than one topic"));
     }
-    desk.gate.check_visible(&Asked::of_parts(&head), &topic)?;
+    desk.gates.current().check_visible(&Asked::of_parts(&head), &topic)?;
     let local = desk.publisher.provider().local();
     let subscribers = local.map(|local| local.subscribers(&topic)).ok_or_else(|| {
         Fault::new(StatusCode::NOT_IMPLEMENTED, "this provider does not count its subscribers")

@@ -48,13 +48,13 @@ impl Served {
             control_places: places,
         };
         let registry = metrics::registry(DriverKind::Epoll, "a \"test\"", sources);
-        let gate = Gate::new(Access::new(), DEFAULT_LISTEN).unwrap();
+        let gates = Gates::new(Access::new(), DEFAULT_LISTEN).unwrap();
         let desk = Desk::new(
             Publisher::new(provider.clone()),
             counters,
             registry,
             Places::of(Some(&provider)),
-            Arc::new(gate),
+            Arc::new(gates),
             None,
             Arc::default(),
         );

@@ -7,7 +7,7 @@ mod publishing;
 use std::{
     fmt,
     future::Future,
-    hash::RandomState,
+    hash::{Hash, RandomState},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
@@ -41,6 +41,7 @@ use crate::{limits, provider::SubscribeRequest};
 /// What [`Access`] comes to, for one server.
 #[derive(Debug)]
 pub(in crate::server) struct Gate {
+    listen: SocketAddr,
     subscribe: Door,
     publish: Door,
     tokens: Vec<StaticToken>,
@@ -116,6 +117,7 @@ impl Gate {
         let has_tokens = access.has_tokens();
         let is_local = listen.ip().to_canonical().is_loopback();
         Ok(Self {
+            listen,
             subscribe: door(access.subscribe, !has_tokens),
             publish: door(access.publish, !has_tokens && is_local),
             tokens: access.tokens,
@@ -131,6 +133,19 @@ impl Gate {
             hasher: RandomState::new(),
             clock: Clock(Box::new(SystemTime::now)),
         })
+    }
+
+    /// What decides after it: connections and messages are counted on, and the list of origins stays.
+    pub(super) fn successor(&self, access: Access) -> Result<Self, AccessError> {
+        let mut next = Self::new(access, self.listen)?;
+        next.origins = self.origins.clone();
+        next.hasher = self.hasher.clone();
+        count_on(&mut next.per_address, self.per_address.as_deref());
+        count_on(&mut next.per_holder, self.per_holder.as_deref());
+        if let (Some(next), Some(now)) = (&mut next.rates, &self.rates) {
+            next.count_on(now);
+        }
+        Ok(next)
     }
 
     /// Whether every subscription may begin as it is asked for, so that there is nothing to ask.
@@ -298,6 +313,12 @@ impl Decision {
             Self::Made(decision) => decision,
             Self::Takes(decision) => decision.await,
         }
+    }
+}
+
+fn count_on<K: Eq + Hash + Copy>(next: &mut Option<Arc<Places<K>>>, now: Option<&Places<K>>) {
+    if let (Some(places), Some(now)) = (next, now) {
+        *places = Arc::new(places.counting_on(now));
     }
 }
 

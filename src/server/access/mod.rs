@@ -9,6 +9,7 @@
 
 mod credentials;
 mod gate;
+mod gates;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod origins;
@@ -35,6 +36,7 @@ pub use self::jwt::Jwt;
 use self::{credentials::Names, request::Proxies, session::OnSession};
 pub(super) use self::{
     gate::{Decision, Gate, Grant, Held, PublishGrant},
+    gates::Gates,
     refusal::{Refusal, write_headers},
     request::{Asked, Peer},
 };
@@ -70,7 +72,7 @@ pub enum Door {
 /// let newsroom = Permissions::new(&["**"], &["news/**"])?;
 /// let access = Access::new()
 ///     .subscribe(Door::Open)
-///     .token(StaticToken::new("an example, not a secret".replace(' ', "-"), newsroom)?);
+///     .token(StaticToken::new("an-example-not-a-secret", newsroom)?);
 /// let server = Server::builder().listen("127.0.0.1:0").cores(1).access(access).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -76,6 +76,14 @@ impl<K: Eq + Hash> Rates<K> {
         Self { rate, buckets: Mutex::new(buckets) }
     }
 
+    /// Goes on with the buckets of another rate: each is full when it would have been.
+    pub(super) fn count_on(&mut self, counted: &Self)
+    where
+        K: Clone,
+    {
+        self.buckets.get_mut().full_at.clone_from(&counted.buckets.lock().full_at);
+    }
+
     /// Lets so many messages pass, all or none.
     pub(super) fn take(&self, key: K, messages: u32, now: Instant) -> Result<(), TooFast> {
         let mut buckets = self.buckets.lock();

@@ -97,18 +97,15 @@ impl fmt::Debug for StaticToken {
     }
 }
 
-/// The one of `tokens` that was brought, and its number.
+/// The one of `tokens` that was brought.
 ///
 /// All are compared, each in a time that depends on lengths alone, so that nothing of a secret can be
 /// learnt from how long a refusal takes.
-pub(super) fn find<'t>(
-    tokens: &'t [StaticToken],
-    brought: &[u8],
-) -> Option<(usize, &'t StaticToken)> {
+pub(super) fn find<'t>(tokens: &'t [StaticToken], brought: &[u8]) -> Option<&'t StaticToken> {
     let mut found = None;
-    for (number, token) in tokens.iter().enumerate() {
+    for token in tokens {
         if bool::from(token.secret.ct_eq(brought)) {
-            found = Some((number, token));
+            found = Some(token);
         }
     }
     found
@@ -140,11 +137,12 @@ mod tests {
     #[test]
     fn only_the_whole_token_is_found() {
         let tokens = ["0123456789abcdef", "0123456789abcdeg"].map(|secret| token(secret).unwrap());
-        let number = |brought: &str| find(&tokens, brought.as_bytes()).map(|(number, _)| number);
-        assert_eq!(number("0123456789abcdef"), Some(0));
-        assert_eq!(number("0123456789abcdeg"), Some(1));
+        let found = |brought: &str| find(&tokens, brought.as_bytes()).map(|it| &*it.secret);
+        for secret in ["0123456789abcdef", "0123456789abcdeg"] {
+            assert_eq!(found(secret), Some(secret.as_bytes()));
+        }
         for other in ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF"] {
-            assert_eq!(number(other), None, "{other}");
+            assert_eq!(found(other), None, "{other}");
         }
     }
 

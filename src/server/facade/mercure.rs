@@ -83,7 +83,7 @@ fn is_reserved(parameter: &str) -> bool {
 /// The answer is the id, as text.
 async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+    let published = match desk.gates.current().publish(&Asked::of_parts(&head)) {
         Ok(grant) => publish_update(&desk, &grant, &head.headers, &mut body).await,
         Err(fault) => Err(fault),
     };
@@ -93,12 +93,12 @@ async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response,
 
 async fn publish_update(
     desk: &Desk,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let form = publish::read_form(headers, body).await?;
-    let update = parse(&form, desk.gate.lets_nobody_listen_in())?;
+    let update = parse(&form, desk.gates.current().lets_nobody_listen_in())?;
     let receipts = publish::publish_whole(desk, grant, None, &[update]).await?;
     let id = receipts.first().and_then(|receipt| receipt.id());
     Ok(id.map(|id| id.to_string()).unwrap_or_default().into_response())

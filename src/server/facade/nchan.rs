@@ -158,7 +158,7 @@ fn tell(desk: &Desk, channels: &Channels, request: Request) -> Result<Response, 
     let (head, _) = request.into_parts();
     let local = local(desk)?;
     let topic = channel(&head.uri)?;
-    desk.gate.publish(&Asked::of_parts(&head))?.check([&*topic].into_iter(), 0)?;
+    desk.gates.current().publish(&Asked::of_parts(&head))?.check([&*topic].into_iter(), 0)?;
     let retained = local.retained(&topic).ok_or_else(no_such_channel)?;
     let newest = retained.newest.map(|id| id.to_string()).unwrap_or_default();
     let info = channels.info(local, &topic, local.subscribers(&topic), newest);
@@ -172,7 +172,7 @@ async fn publish_message(
     request: Request,
 ) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let published = match desk.gate.publish(&Asked::of_parts(&head)) {
+    let published = match desk.gates.current().publish(&Asked::of_parts(&head)) {
         Ok(grant) => publish_to(desk, channels, &grant, &head, &mut body).await,
         Err(fault) => Err(fault),
     };
@@ -183,7 +183,7 @@ async fn publish_message(
 async fn publish_to(
     desk: &Desk,
     channels: &Channels,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     head: &Parts,
     body: &mut Body,
 ) -> Result<Response, Fault> {

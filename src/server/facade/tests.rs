@@ -12,7 +12,7 @@ use crate::{
     log::LogOptions,
     provider::{LocalProvider, Publisher, Subscription},
     server::{
-        access::{Access, Gate},
+        access::{Access, Gates},
         routes::Places,
     },
 };
@@ -36,9 +36,9 @@ impl Hub {
         let publisher = Publisher::new(provider.clone());
         let places = Places::of(Some(&provider));
         let (counters, is_draining) = (Arc::default(), Arc::default());
-        let gate = Arc::new(Gate::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+        let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
         let desk =
-            Desk::new(publisher, counters, Registry::default(), places, gate, None, is_draining);
+            Desk::new(publisher, counters, Registry::default(), places, gates, None, is_draining);
         Self { provider, router: routes::router(desk.with_facades(facades)) }
     }
 

@@ -33,7 +33,7 @@ struct Accepted {
 /// A stream of lines on its way in.
 struct Lines<'d> {
     desk: &'d Desk,
-    grant: &'d PublishGrant<'d>,
+    grant: &'d PublishGrant,
     topics: &'d [String],
     /// The beginning of a line whose end has not arrived.
     pending: Vec<u8>,
@@ -46,7 +46,7 @@ struct Lines<'d> {
 /// Publishes the lines of a body as they come.
 pub(super) async fn publish(
     desk: &Desk,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     topics: &[String],
     body: &mut Body,
 ) -> Result<Response, Fault> {
@@ -65,7 +65,7 @@ pub(super) async fn publish(
 }
 
 impl<'d> Lines<'d> {
-    fn new(desk: &'d Desk, grant: &'d PublishGrant<'d>, topics: &'d [String]) -> Self {
+    fn new(desk: &'d Desk, grant: &'d PublishGrant, topics: &'d [String]) -> Self {
         Self { desk, grant, topics, pending: Vec::new(), lines: 0, published: 0, last: None }
     }
 

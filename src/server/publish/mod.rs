@@ -58,7 +58,7 @@ struct Accepted {
 /// The handler.
 pub(super) async fn publish(State(desk): State<Desk>, request: Request) -> Result<Response, Fault> {
     let (head, mut body) = request.into_parts();
-    let accepted = match desk.gate.publish(&Asked::of_parts(&head)) {
+    let accepted = match desk.gates.current().publish(&Asked::of_parts(&head)) {
         Ok(grant) => publish_body(&desk, &grant, &head, &mut body).await,
         Err(fault) => Err(fault),
     };
@@ -85,7 +85,7 @@ impl Head {
 
 async fn publish_body(
     desk: &Desk,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Response, Fault> {
@@ -125,7 +125,7 @@ async fn parse<'b>(
 /// Publishes messages that may be published with nothing in between, all or none; under a key only once.
 pub(super) async fn publish_whole(
     desk: &Desk,
-    grant: &PublishGrant<'_>,
+    grant: &PublishGrant,
     key: Option<&str>,
     batch: &[Addressed<'_>],
 ) -> Result<Vec<Receipt>, Fault> {

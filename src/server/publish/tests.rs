@@ -16,7 +16,7 @@ use crate::{
     log::LogOptions,
     provider::{LocalProvider, Publisher},
     server::{
-        access::{Access, Gate},
+        access::{Access, Gates},
         routes::Places,
     },
 };
@@ -42,21 +42,21 @@ impl http_body::Body for Stuck {
 pub(super) fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
     let places = Places::of(Some(&provider));
-    let gate = Arc::new(Gate::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+    let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
     Desk::new(
         Publisher::new(provider),
         Arc::default(),
         Registry::default(),
         places,
-        gate,
+        gates,
         None,
         Arc::default(),
     )
 }
 
-pub(super) fn grant(desk: &Desk) -> PublishGrant<'_> {
+pub(super) fn grant(desk: &Desk) -> PublishGrant {
     let (head, ()) = Request::new(()).into_parts();
-    desk.gate.publish(&Asked::of_parts(&head)).unwrap()
+    desk.gates.current().publish(&Asked::of_parts(&head)).unwrap()
 }
 
 /// Publishes a body that gets stuck after `chunk`; the clock runs ahead while nothing happens.

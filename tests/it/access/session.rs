@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfare::{
     DriverChoice, Message, Server as Library,
-    server::{Access, Admit, Reject, Session},
+    server::{Access, Admit, Door, Permissions, Reject, Session, StaticToken},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +17,7 @@ both_drivers!(
     it_refuses_with_a_body,
     it_may_take_its_time,
     it_is_dropped_when_its_client_leaves,
+    access_changes_while_the_server_runs,
 );
 
 fn serve(driver: Driver, access: Access) -> Library {
@@ -189,4 +190,34 @@ fn it_is_dropped_when_its_client_leaves(driver: Driver) {
     assert!(drops.try_recv().is_err(), "as long as its client waits");
     drop(connection);
     drops.blocking_recv().expect("it is dropped");
+}
+
+fn access_changes_while_the_server_runs(driver: Driver) {
+    let server = serve(driver, Access::new());
+    let asked = |headers: &str| {
+        let [fresh, kept] = ask_library(&server, "/events?topic=a", headers);
+        let status =
+            |answer: Result<Subscriber, Response>| answer.map_or_else(|it| it.status, |_| 200);
+        [status(fresh), status(kept)]
+    };
+    let open = ask_library(&server, "/events?topic=a", "").map(|answer| answer.expect("open"));
+    let everything = Permissions::new(&["**"], &["**"]).expect("a pattern");
+    let rotated = |secret| StaticToken::new(secret, everything.clone()).expect("a token");
+    for (new, old) in
+        [("the-first-of-all-tokens", ""), ("the-second-of-all-tokens", "the-first-of-all-tokens")]
+    {
+        server.set_access(Access::new().token(rotated(new))).expect("it is right");
+        assert_eq!(asked(&bearer(new)), [200, 200]);
+        assert_eq!(asked(&bearer(old)), [401, 401]);
+        assert_eq!(asked(""), [401, 401]);
+    }
+    let faulty = Access::new().subscribe(Door::Open).cors_origin("no origin");
+    server.set_access(faulty).expect_err("it is not right");
+    assert_eq!(asked(""), [401, 401], "nothing has changed");
+    server.set_access(Access::new()).expect("it is right");
+    assert_eq!(asked(""), [200, 200]);
+    publish_in(&server, "a", "to those from before");
+    for mut stream in open {
+        assert_eq!(stream.next().data(), "to those from before");
+    }
 }

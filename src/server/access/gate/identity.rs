@@ -57,8 +57,8 @@ impl Gate {
                 return Err(origin_refused());
             }
         }
-        if let Some((number, token)) = tokens::find(&self.tokens, &credential.token) {
-            let holder = Holder(self.hasher.hash_one((KIND_STATIC, number)));
+        if let Some(token) = tokens::find(&self.tokens, &credential.token) {
+            let holder = Holder(self.hasher.hash_one((KIND_STATIC, &credential.token)));
             let permissions = token.permissions().clone();
             return Ok(Bearer::Known(Principal {
                 holder,

@@ -1,6 +1,6 @@
 //! What a publisher may do, and how fast.
 
-use std::{borrow::Cow, net::IpAddr, time::Instant};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     super::{super::fault::Fault, Door, credentials::Ways, origins::Cookies, request::Asked},
@@ -19,8 +19,8 @@ pub(super) enum Publisher {
 
 /// What a publisher may do.
 #[derive(Debug)]
-pub(in crate::server) struct PublishGrant<'g> {
-    gate: &'g Gate,
+pub(in crate::server) struct PublishGrant {
+    gate: Arc<Gate>,
     /// None may publish to all topics.
     principal: Option<Principal>,
     publisher: Option<Publisher>,
@@ -28,7 +28,10 @@ pub(in crate::server) struct PublishGrant<'g> {
 
 impl Gate {
     /// Decides about a request to publish, before its body is read.
-    pub(in crate::server) fn publish(&self, asked: &Asked) -> Result<PublishGrant<'_>, Fault> {
+    pub(in crate::server) fn publish(
+        self: &Arc<Self>,
+        asked: &Asked,
+    ) -> Result<PublishGrant, Fault> {
         let principal = self.verify(self.identify(asked, Ways::WithoutParameter)?)?;
         // A page may make a browser send a message to wherever the browser can reach.
         if !self.origins.allow(&asked.headers, Cookies::NotUsed) {
@@ -43,11 +46,11 @@ impl Gate {
             None => by_address(),
         };
         let principal = principal.filter(|_| self.publish == Door::Closed);
-        Ok(PublishGrant { gate: self, principal, publisher })
+        Ok(PublishGrant { gate: Arc::clone(self), principal, publisher })
     }
 }
 
-impl PublishGrant<'_> {
+impl PublishGrant {
     /// [Checks](Self::check) whole messages, each with its topics.
     pub(in crate::server) fn check_batch<M>(
         &self,

@@ -54,8 +54,8 @@ fn status(refusal: &Refusal) -> u16 {
     }
 }
 
-fn publish(gate: &Gate, asked: &Asked, topics: &[&str]) -> Result<(), u16> {
-    let check = |grant: PublishGrant<'_>| grant.check(topics.iter().copied(), 1);
+fn publish(gate: &Arc<Gate>, asked: &Asked, topics: &[&str]) -> Result<(), u16> {
+    let check = |grant: PublishGrant| grant.check(topics.iter().copied(), 1);
     gate.publish(asked).and_then(check).map_err(|fault| fault.status().as_u16())
 }
 
@@ -229,6 +229,23 @@ async fn a_callback_that_fails_lets_nobody_in() {
         let decision = gate.subscribe(asked(&[]), SubscribeRequest::to(&["a"])).made().await;
         assert_eq!(status(&decision.unwrap_err()), 500);
     }
+}
+
+#[test]
+fn what_comes_after_it_counts_on() {
+    let (fast, slow) = (PublishRate::per_second(0.001).burst(2), PublishRate::per_second(0.001));
+    let now = gate(reader().connections_per_token(2).publish_rate(fast));
+    let first = subscribe(&now, with_token(), &["news"]).unwrap();
+    assert_eq!(publish(&now, &with_token(), &["users/17/typing"]), Ok(()));
+    let next = |access| now.successor(access).map(Arc::new);
+    let strict = next(reader().connections_per_token(1).publish_rate(slow)).unwrap();
+    assert_eq!(subscribe(&strict, with_token(), &["news"]).unwrap_err(), 429);
+    assert_eq!(publish(&strict, &with_token(), &["users/17/typing"]), Err(429));
+    drop(first);
+    assert!(subscribe(&strict, with_token(), &["news"]).is_ok());
+    let without = next(Access::new().subscribe(Door::Closed)).unwrap();
+    assert_eq!(subscribe(&without, with_token(), &["news"]).unwrap_err(), 401);
+    assert!(next(Access::new().cors_origin("no origin")).is_err());
 }
 
 #[cfg(feature = "jwt")]
