@@ -70,7 +70,7 @@ pub enum Door {
 /// let newsroom = Permissions::new(&["**"], &["news/**"])?;
 /// let access = Access::new()
 ///     .subscribe(Door::Open)
-///     .token(StaticToken::new("an example, not a secret".replace(' ', "-"), newsroom)?);
+///     .token(StaticToken::new("an-example-not-a-secret", newsroom)?);
 /// let server = Server::builder().listen("127.0.0.1:0").cores(1).access(access).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

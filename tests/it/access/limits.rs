@@ -114,7 +114,7 @@ fn a_publisher_has_its_rate(driver: Driver) {
         )
         .as_bytes(),
     );
-    let answer = connection.response().expect_json(429);
+    let answer = connection.response().expect_problem(429);
     assert_eq!((&answer["line"], &answer["published"]), (&json!(4), &json!(3)), "{answer}");
 
     let by_address = Options::new(driver).argument("--publish-rate=0.001").start();

@@ -15,6 +15,7 @@ both_drivers!(
     a_stream_ends_when_its_token_does,
     publishing_ends_when_its_token_does,
     nobody_publishes_on_an_open_address,
+    the_urls_of_other_systems_ask_for_tokens_too,
 );
 
 fn every_algorithm_is_verified_by_its_key(driver: Driver) {
@@ -161,7 +162,7 @@ fn permissions_are_patterns(driver: Driver) {
         )
         .as_bytes(),
     );
-    let answer = lines.response().expect_json(403);
+    let answer = lines.response().expect_problem(403);
     assert_eq!((&answer["line"], &answer["published"]), (&json!(2), &json!(1)), "{answer}");
     let counts = |headers: &str| {
         let mut connection = server.connect();
@@ -223,7 +224,7 @@ fn publishing_ends_when_its_token_does(driver: Driver) {
     let mut subscriber = ask(&server, "topic=a", &bearer(ADMIN)).map(|it| it.expect("allowed"));
     thread::sleep(until(end + 1));
     connection.send(b"d\r\n{\"data\":\"2\"}\n\r\n0\r\n\r\n");
-    let answer = connection.response().expect_json(401);
+    let answer = connection.response().expect_problem(401);
     assert_eq!((&answer["line"], &answer["published"]), (&json!(2), &json!(1)), "{answer}");
     publish_as_admin(&server, "a", "3");
     let seen = subscriber[0].next();
@@ -241,4 +242,37 @@ fn nobody_publishes_on_an_open_address(driver: Driver) {
     let closed = closed.start();
     assert_eq!(publish(&closed, "a", "", "x").status, 403);
     assert_eq!(statuses(&closed, "topic=a", ""), [401, 401]);
+}
+
+fn the_urls_of_other_systems_ask_for_tokens_too(driver: Driver) {
+    let server = protected(driver).argument("--facade=mercure,nchan").start();
+    let token = bearer(&token(&["books"], &["books"]));
+    let mercure = "/.well-known/mercure";
+    let forms = ["topic=books&data=x", "topic=secret&data=x"];
+    let asked = |method: &str, target: &str, headers: &str, body: &str| {
+        let length = body.len();
+        let mut connection = server.connect();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\
+             {headers}\r\n{body}"
+        );
+        connection.send(request.as_bytes());
+        connection.head().status
+    };
+    for (headers, allowed, forbidden) in [("", 401, 401), (&*token, 200, 403)] {
+        assert_eq!(asked("POST", mercure, headers, forms[0]), allowed);
+        assert_eq!(asked("POST", mercure, headers, forms[1]), forbidden);
+        for path in [mercure, "/sub"] {
+            let target = |topic| match path {
+                "/sub" => format!("/sub/{topic}"),
+                _ => format!("{path}?topic={topic}"),
+            };
+            assert_eq!(asked("GET", &target("books"), headers, ""), allowed, "{path}");
+            assert_eq!(asked("GET", &target("secret"), headers, ""), forbidden, "{path}");
+        }
+        assert_eq!(asked("POST", "/pub/secret", headers, "x"), forbidden);
+        assert_eq!(asked("GET", "/pub/secret", headers, ""), forbidden);
+    }
+    assert_eq!(asked("GET", "/pub/books", &token, ""), 200);
 }
