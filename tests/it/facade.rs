@@ -1,19 +1,27 @@
 //! The façades, by the public clients and the documented exchanges of those whose URLs they answer.
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use crate::access::file;
 use crate::harness::{Connection, Driver, Options, Server, Subscriber, post_request, skip};
 use crate::readers::{folder, httpx_sse_from, python};
 
 both_drivers!(
     mercures_python_client_publishes,
+    mercures_python_client_brings_its_token,
+    mercures_claims_are_permissions,
     httpx_sse_reads_mercure_and_resumes,
     mercure_selects_by_template_on_both_sides_of_the_port,
     nchans_documented_exchange,
     facades_are_off_by_default,
 );
+
+/// As long as the hash.
+const SECRET: &str = "an-example-that-protects-nothing-0123456789";
 
 const MERCURE: &str = "/.well-known/mercure";
 
@@ -38,20 +46,104 @@ fn mercures_python_client_publishes(driver: Driver) {
         {"topic": [book, "https://example.com/latest"], "data": "a\nb", "id": "urn:uuid:1",
          "type": "update", "retry": 1500},
     ]);
-    let output = Command::new(python())
-        .arg(folder().join("publish_to_mercure.py"))
-        .args([format!("http://{}{MERCURE}", server.address()), updates.to_string()])
-        .output()
-        .expect("python is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let ids = String::from_utf8(output.stdout).expect("ids are text");
+    let ids = publish_by_client(&server, SECRET, &["*"], &updates);
     let events = subscriber.take(2);
-    assert_eq!(ids.lines().collect::<Vec<_>>(), [events[0].id(), "urn:uuid:1"]);
+    assert_eq!(ids, [events[0].id(), "urn:uuid:1"]);
     let data: Value = serde_json::from_str(events[0].data()).expect("JSON");
     assert_eq!(data, json!({"title": "zwölf & mehr"}));
     assert_eq!((events[1].id(), events[1].data()), ("urn:uuid:1", "a\nb"));
     assert_eq!((events[1].kind.as_deref(), events[1].retry), (Some("update"), Some(1500)));
+}
+
+/// What mercure-publisher says of each update: its id, or the status of the refusal.
+fn publish_by_client(server: &Server, key: &str, topics: &[&str], updates: &Value) -> Vec<String> {
+    let output = Command::new(python())
+        .arg(folder().join("publish_to_mercure.py"))
+        .args([&*format!("http://{}{MERCURE}", server.address()), key])
+        .args([json!(topics).to_string(), updates.to_string()])
+        .output()
+        .expect("python is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let said = String::from_utf8(output.stdout).expect("ids are text");
+    said.lines().map(str::to_owned).collect()
+}
+
+/// Signed with [`SECRET`], for an hour, with Mercure's claim.
+fn token(subscribe: &[&str], publish: &[&str]) -> String {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
+    let claims = json!({
+        "exp": since_1970.as_secs() + 3600,
+        "mercure": {"subscribe": subscribe, "publish": publish},
+    });
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes()))
+        .expect("the key fits the algorithm")
+}
+
+fn protected(driver: Driver) -> Server {
+    let key = format!("--jwt-key-file={}", file(SECRET).display());
+    Options::new(driver).argument("--facade=mercure").argument(key).start()
+}
+
+fn mercures_python_client_brings_its_token(driver: Driver) {
+    if !python().exists() {
+        return skip("mercure-publisher is not installed (tests/readers/setup.sh installs it)");
+    }
+    let server = protected(driver);
+    let token = token(&["/books/{id}"], &[]);
+    let mut subscriber =
+        subscribe(&server, &format!("{MERCURE}?topic=/books/%7Bid%7D&authorization={token}"));
+    let updates = json!([
+        {"topic": "/books/1", "data": "for those alone who may", "private": true},
+        {"topic": "/films/1", "data": "x"},
+    ]);
+    let said = publish_by_client(&server, SECRET, &["/books/{id}"], &updates);
+    let event = subscriber.next();
+    assert_eq!(event.data(), "for those alone who may");
+    assert_eq!(said, [event.id(), "403"]);
+    let other_key = SECRET.replace('0', "1");
+    assert_eq!(publish_by_client(&server, &other_key, &["*"], &updates), ["401", "401"]);
+}
+
+/// In each way that Mercure has, on a core and, on a kept connection, in the control runtime.
+fn mercures_claims_are_permissions(driver: Driver) {
+    let server = protected(driver);
+    let ask = |target: &str, headers: &str| {
+        let request = format!("GET {MERCURE}?{target} HTTP/1.1\r\nHost: t\r\n{headers}\r\n");
+        let mut kept = server.connect();
+        kept.get("/health").expect_text(200);
+        let statuses = [server.connect(), kept].map(|mut connection| {
+            connection.send(request.as_bytes());
+            connection.head().status
+        });
+        assert_eq!(statuses[0], statuses[1], "on a core and elsewhere: {target}");
+        statuses[0]
+    };
+    let (some, all) = (token(&["/a/{b}", "c"], &["c"]), token(&["*"], &["*"]));
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    for topics in ["topic=/a/1", "topic=/a/%7Bx%7D&topic=c", "matchURLPattern=/a/:x"] {
+        assert_eq!(ask(topics, &bearer(&some)), 200, "{topics}");
+        assert_eq!(ask(topics, &bearer(&all)), 200, "{topics}");
+        assert_eq!(ask(&format!("{topics}&authorization={some}"), ""), 200, "{topics}");
+        assert_eq!(ask(topics, &format!("Cookie: mercureAuthorization={some}\r\n")), 200);
+        assert_eq!(ask(topics, ""), 401, "{topics}");
+    }
+    for topics in ["topic=*", "topic=/a/1/2", "topic=c&topic=d", "topic=/%7Bx%7D/1"] {
+        assert_eq!(ask(topics, &bearer(&some)), 403, "{topics}");
+    }
+    assert_eq!(ask("topic=*", &bearer(&all)), 200);
+
+    let publish = |form: &str, headers: &str| {
+        let post = post_request(MERCURE, "application/x-www-form-urlencoded", form.as_bytes());
+        let request = String::from_utf8(post).expect("text");
+        let mut connection = server.connect();
+        connection.send(request.replacen("\r\n", &format!("\r\n{headers}"), 1).as_bytes());
+        connection.response().status
+    };
+    assert_eq!(publish("topic=c&data=x&private=on", &bearer(&some)), 200);
+    assert_eq!(publish("topic=c&topic=d&data=x", &bearer(&some)), 403);
+    assert_eq!(publish("topic=d&data=x", &bearer(&all)), 200);
+    assert_eq!(publish("topic=c&data=x", ""), 401);
 }
 
 fn httpx_sse_reads_mercure_and_resumes(driver: Driver) {

@@ -151,6 +151,8 @@ async fn faults_of_a_mercure_subscription_are_named() {
         ("topic=", "topic is empty"),
         ("topic=a/{b", "topic selector \"a/{b\" is not supported"),
         ("topic=a/*", "topic selector \"a/*\" is not supported"),
+        ("topic=/a/{b}/c%0A", "topic name has a control character"),
+        (&format!("topic=/{{a}}/{}", "x".repeat(256)), "topic name of 259 bytes is longer"),
         ("matchRegexp=a", "unknown parameter \"matchRegexp\""),
         ("MATCH=a", "unknown parameter \"MATCH\""),
         ("topic=a&lastEventID=1&lastEventID=2", "last event id is given twice"),

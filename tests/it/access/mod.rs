@@ -26,7 +26,7 @@ const SECRET: &str = "an-example-that-protects-nothing-0123456789-0123456789-012
 const ADMIN: &str = "an-example-of-a-static-token";
 
 /// A file for one test, in the folder that cargo gives to tests.
-fn file(content: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn file(content: impl AsRef<[u8]>) -> PathBuf {
     static FILES: AtomicU32 = AtomicU32::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let name = format!("access-{}-{number}", std::process::id());

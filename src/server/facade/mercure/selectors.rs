@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    provider::{TopicError, check_topic},
+    provider::{TopicError, check_topic, check_topic_or_pattern},
     server::selection::SelectionError,
 };
 
@@ -35,7 +35,7 @@ pub(super) fn template(selector: &str) -> Result<Cow<'_, str>, SelectionError> {
             None => (!segment.contains(['{', '}', '*'])).then_some(segment),
         }
     });
-    pattern.map(Cow::Owned).ok_or_else(|| unsupported(selector))
+    checked(pattern, selector)
 }
 
 /// A URL pattern of which the named groups alone are understood, as whole segments of the path, and a
@@ -52,9 +52,8 @@ pub(super) fn url_pattern(selector: &str) -> Result<Cow<'_, str>, SelectionError
             (!segment.contains(':') && !segment.contains(URL_PATTERN_SYNTAX)).then_some(segment)
         }
     });
-    path.filter(|_| !origin.contains(URL_PATTERN_SYNTAX))
-        .map(|path| format!("{origin}{path}{end}").into())
-        .ok_or_else(|| unsupported(selector))
+    let path = path.filter(|_| !origin.contains(URL_PATTERN_SYNTAX));
+    checked(path.map(|path| format!("{origin}{path}{end}")), selector)
 }
 
 const URL_PATTERN_SYNTAX: [char; 9] = ['{', '}', '*', '(', ')', '?', '+', '#', '\\'];
@@ -74,6 +73,13 @@ fn by_segment<'s>(
     segments.map(|segments| segments.join("/"))
 }
 
+/// What may be subscribed to, as everywhere else; none where the selector was not understood.
+fn checked(pattern: Option<String>, selector: &str) -> Result<Cow<'static, str>, SelectionError> {
+    let pattern = pattern.ok_or_else(|| unsupported(selector))?;
+    check_topic_or_pattern(&pattern)?;
+    Ok(pattern.into())
+}
+
 fn is_variable(name: &str) -> bool {
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || character == '_';
     !name.is_empty() && name.chars().all(is_allowed)
@@ -85,7 +91,25 @@ fn unsupported(selector: &str) -> SelectionError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// What is subscribed to is within the bounds of topics, whatever the selector.
+        #[test]
+        fn any_text_is_something_to_subscribe_to_or_refused(
+            text in r"(/|\{|\}|:|\*|a|//|é|\n|\PC){0,12}",
+            repeats in prop::sample::select(vec![1_usize, 40]),
+        ) {
+            let text = text.repeat(repeats);
+            for translated in [exact(&text), template(&text), url_pattern(&text)] {
+                if let Ok(topic) = translated {
+                    prop_assert!(check_topic_or_pattern(&topic).is_ok(), "{topic:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn selectors_are_names_and_patterns() {
