@@ -123,7 +123,7 @@ mod tests {
             panic!("not a whole head: {request:?}")
         };
         let listen = "127.0.0.1:80".parse().unwrap();
-        let gates = Gates::new(super::super::Access::new(), listen).unwrap();
+        let gates = Gates::new(super::super::Access::new(), listen, false).unwrap();
         let facades = Facades::default();
         Subscriptions::new(Place::OnCores, facades, Arc::new(gates)).admit(&head, None)
     }

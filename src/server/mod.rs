@@ -357,9 +357,7 @@ impl ServerBuilder {
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
         let listen = self.listen.map_err(StartError::Address)?;
-        let has_mercure = self.facades.has_mercure();
-        let access = if has_mercure { self.access.with_mercures() } else { self.access };
-        let gates = Arc::new(Gates::new(access, listen)?);
+        let gates = Arc::new(Gates::new(self.access, listen, self.facades.has_mercure())?);
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);

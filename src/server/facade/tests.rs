@@ -36,7 +36,7 @@ impl Hub {
         let publisher = Publisher::new(provider.clone());
         let places = Places::of(Some(&provider));
         let (counters, is_draining) = (Arc::default(), Arc::default());
-        let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+        let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into(), false).unwrap());
         let desk =
             Desk::new(publisher, counters, Registry::default(), places, gates, None, is_draining);
         Self { provider, router: routes::router(desk.with_facades(facades)) }

@@ -42,7 +42,7 @@ impl http_body::Body for Stuck {
 pub(super) fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
     let places = Places::of(Some(&provider));
-    let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
+    let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into(), false).unwrap());
     Desk::new(
         Publisher::new(provider),
         Arc::default(),
