@@ -11,6 +11,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request.
 pub const HEADERS_MAX: usize = 64;
 
+/// Most bytes of the line before a chunk of a body: its size and extensions. Nothing is held of it.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+
 /// A head must be complete this long after the connection was accepted, however it drips.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -24,7 +27,8 @@ pub const BATCH_MESSAGES_MAX: usize = 1024;
 /// Most bytes of an encoded message: the largest body with its id, event type and framing.
 pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
 
-/// A body must make progress within this time.
+/// A published message must arrive whole within this time: a body, or a line of an NDJSON body, however it
+/// drips. A body of lines may pause as long between two of them.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Most bytes of a topic's name.
