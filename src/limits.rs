@@ -183,8 +183,8 @@ pub const SOCKETS_TO_REFUSE_WITH: usize = 64;
 /// Descriptors kept free for everything that is not a subscriber, or a quarter of few.
 pub const DESCRIPTORS_RESERVED: usize = 1024;
 
-/// Most connections in the control runtime. Each holds up to 48 KiB of buffers, and one body of
-/// [`BODY_BYTES_MAX`] while it publishes: 600 MiB if all do so at once.
+/// Most connections in the control runtime. Each holds up to 80 KiB of buffers, and one body of
+/// [`BODY_BYTES_MAX`] while it publishes: 660 MiB if all do so at once.
 pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
 
 /// Most of them that may be event streams, which last; the others are left for everything else.
@@ -194,6 +194,10 @@ pub const CONTROL_SUBSCRIPTIONS_MAX: usize = 1024;
 /// Most event streams of a provider without a Log, which the control runtime serves: 2 GiB if all
 /// are slow. Each is a descriptor too.
 pub const STREAMED_SUBSCRIPTIONS_MAX: usize = 16 * 1024;
+
+/// Bytes read at once from a connection that is handed over. What is not checked of them is held: a head
+/// of [`HEAD_BYTES_MAX`] and this at most.
+pub const CONTROL_READ_BYTES: usize = 16 * 1024;
 
 /// Receive buffer asked for a connection that is handed over: publishers send more than heads.
 pub const CONTROL_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
