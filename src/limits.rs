@@ -14,6 +14,10 @@ pub const HEADERS_MAX: usize = 64;
 /// Most bytes of the line before a chunk of a body: its size and extensions. Nothing is held of it.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 
+/// Most bytes around the chunks of a body beyond twice those in them: each chunk costs a pass
+/// through hyper, however little is in it.
+pub const CHUNK_OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
+
 /// A head must be complete this long after the connection was accepted, however it drips.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 

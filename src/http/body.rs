@@ -3,7 +3,7 @@
 //! Strict where readers differ: a chunk's size is hexadecimal digits and nothing around them, every line
 //! ends in CRLF, and extensions and trailers are bounded. What passes here can be read in one way only.
 
-use crate::limits::{CHUNK_LINE_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::limits::{CHUNK_LINE_BYTES_MAX, CHUNK_OVERHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 
 use super::BodyLength;
 
@@ -24,6 +24,10 @@ pub struct BodyEnd {
     /// Bytes of the chunk's first line, or of the trailers, so far.
     line_bytes: usize,
     trailers: usize,
+    /// Bytes in chunks so far.
+    data: u64,
+    /// Bytes around them.
+    overhead: u64,
 }
 
 /// What a body is refused for. The connection cannot be used any further.
@@ -73,7 +77,7 @@ impl BodyEnd {
             BodyLength::Exact(length) => Place::Bytes(length, After::End),
             BodyLength::Chunked => Place::Size { size: 0, digits: 0 },
         };
-        Self { place, line_bytes: 0, trailers: 0 }
+        Self { place, line_bytes: 0, trailers: 0, data: 0, overhead: 0 }
     }
 
     /// Whether the body has ended.
@@ -108,10 +112,15 @@ impl BodyEnd {
                 (0, After::ChunkEnd) => Place::ChunkCr,
                 (left, after) => Place::Bytes(left, after),
             };
+            self.data += count;
             // At most the length of `bytes`.
             return Ok(count as usize);
         }
+        if self.overhead > 2 * self.data + CHUNK_OVERHEAD_BYTES_MAX {
+            return Err(BodyError("it is all chunks and no data"));
+        }
         self.place = self.after(bytes[0])?;
+        self.overhead += 1;
         Ok(1)
     }
 
@@ -299,6 +308,13 @@ mod tests {
         let longer = extended(CHUNK_LINE_BYTES_MAX);
         let fault = arriving(BodyLength::Chunked, &[longer.as_bytes()]).unwrap_err();
         assert_eq!(fault.to_string(), "malformed body: a chunk's extensions are too long");
+
+        let small =
+            |len: usize, count: usize| format!("{len:x}\r\n{}\r\n", "x".repeat(len)).repeat(count);
+        let most = CHUNK_OVERHEAD_BYTES_MAX as usize / 5;
+        assert!(arriving(BodyLength::Chunked, &[small(1, most).as_bytes()]).is_ok());
+        assert!(arriving(BodyLength::Chunked, &[small(1, 2 * most).as_bytes()]).is_err());
+        assert!(arriving(BodyLength::Chunked, &[small(3, 2 * most).as_bytes()]).is_ok());
 
         let trailers = |count: usize| format!("0\r\n{}\r\n", "X: y\r\n".repeat(count));
         let most = trailers(HEADERS_MAX);
