@@ -11,6 +11,13 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request.
 pub const HEADERS_MAX: usize = 64;
 
+/// Most bytes of the line before a chunk of a body: its size and extensions. Nothing is held of it.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+
+/// Most bytes around the chunks of a body beyond twice those in them: each chunk costs a pass
+/// through hyper, however little is in it.
+pub const CHUNK_OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
+
 /// A head must be complete this long after the connection was accepted, however it drips.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -24,7 +31,8 @@ pub const BATCH_MESSAGES_MAX: usize = 1024;
 /// Most bytes of an encoded message: the largest body with its id, event type and framing.
 pub const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024;
 
-/// A body must make progress within this time.
+/// A published message must arrive whole within this time: a body, or a line of an NDJSON body, however it
+/// drips. A body of lines may pause as long between two of them.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Most bytes of a topic's name.
@@ -179,8 +187,8 @@ pub const SOCKETS_TO_REFUSE_WITH: usize = 64;
 /// Descriptors kept free for everything that is not a subscriber, or a quarter of few.
 pub const DESCRIPTORS_RESERVED: usize = 1024;
 
-/// Most connections in the control runtime. Each holds up to 48 KiB of buffers, and one body of
-/// [`BODY_BYTES_MAX`] while it publishes: 600 MiB if all do so at once.
+/// Most connections in the control runtime. Each holds up to 80 KiB of buffers, and one body of
+/// [`BODY_BYTES_MAX`] while it publishes: 660 MiB if all do so at once.
 pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
 
 /// Most of them that may be event streams, which last; the others are left for everything else.
@@ -190,6 +198,10 @@ pub const CONTROL_SUBSCRIPTIONS_MAX: usize = 1024;
 /// Most event streams of a provider without a Log, which the control runtime serves: 2 GiB if all
 /// are slow. Each is a descriptor too.
 pub const STREAMED_SUBSCRIPTIONS_MAX: usize = 16 * 1024;
+
+/// Bytes read at once from a connection that is handed over. What is not checked of them is held: a head
+/// of [`HEAD_BYTES_MAX`] and this at most.
+pub const CONTROL_READ_BYTES: usize = 16 * 1024;
 
 /// Receive buffer asked for a connection that is handed over: publishers send more than heads.
 pub const CONTROL_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;

@@ -1,15 +1,17 @@
 //! The HTTP/1.1 a core speaks by itself: the head of a request, and the replies it writes.
 //!
-//! Pure: bytes in, values out, no clock and no I/O. Bodies are not read here. What a head leaves in
+//! Pure: bytes in, values out, no clock and no I/O. Of bodies, only the end is found here. What a head leaves in
 //! doubt about where its request ends is refused ([RFC 9112][rfc]), because whoever reads the rest
 //! of the connection might resolve the doubt in another way.
 //!
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9112
 
+mod body;
 mod problem;
 mod request;
 mod response;
 
+pub use body::{BodyEnd, BodyError};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use request::{
     BodyLength, Head, HeadError, RequestHead, Version, parse_head, parse_head_after,

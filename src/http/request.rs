@@ -6,9 +6,12 @@
 //! Invariant: the answer depends on the bytes alone, not on how they were split on their way. A head
 //! is [`Partial`](Head::Partial) until either its blank line or its first fault has arrived.
 
+mod target;
+
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
+use self::target::{is_authority, split_target};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// What the bytes of a connection, from the start of a request, have come to.
@@ -25,7 +28,7 @@ pub enum Head<'b> {
 pub struct RequestHead<'b> {
     /// The method as sent, in its own case.
     pub method: &'b str,
-    /// The path of the target, not decoded. Always begins with `/`.
+    /// The path of the target, not decoded. It begins with `/`, but for the `*` of `OPTIONS *`.
     pub path: &'b str,
     /// What follows the first `?` of the target, not decoded.
     pub query: Option<&'b str>,
@@ -68,13 +71,17 @@ pub enum HeadError {
     /// The peer's head is over [`HEAD_BYTES_MAX`] or [`HEADERS_MAX`].
     #[error("request head is over {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} headers")]
     TooLarge,
+    /// The peer expects something else than `100-continue`.
+    #[error("the only expectation met here is 100-continue")]
+    Expectation,
 }
 
 impl HeadError {
-    /// The status to answer with: 400 or 431.
+    /// The status to answer with: 400, 417 or 431.
     pub const fn status(self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
+            Self::Expectation => 417,
             Self::TooLarge => 431,
         }
     }
@@ -97,8 +104,8 @@ impl HeadError {
 ///
 /// # Errors
 ///
-/// [`HeadError::Malformed`] as soon as a fault of grammar has arrived, or else with the blank line.
-/// [`HeadError::TooLarge`] as soon as the head cannot end within [`HEAD_BYTES_MAX`] and
+/// [`HeadError::Malformed`] as soon as a fault of grammar has arrived, or else with the blank line,
+/// as [`HeadError::Expectation`] is. [`HeadError::TooLarge`] as soon as the head cannot end within [`HEAD_BYTES_MAX`] and
 /// [`HEADERS_MAX`].
 pub fn parse_head(bytes: &[u8]) -> Result<Head<'_>, HeadError> {
     parse_head_after(bytes, 0)
@@ -106,9 +113,10 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head<'_>, HeadError> {
 
 /// As [`parse_head`], for a caller that already had [`Head::Partial`] for the first `seen` bytes.
 ///
-/// Only a line end can complete a head, so without a new one there is nothing to read, and a fault
-/// waits for the end of its line. A head has a bounded number of lines, so this is what makes one
-/// that drips in byte by byte cost as much, within that bound, as one that comes whole.
+/// Only a line end can complete a head, so without a new one there is nothing to read, unless a byte
+/// has come that no head may have: that ends it at once. Other faults wait for the end of their line. A
+/// head has a bounded number of lines, so this is what makes one that drips in byte by byte cost as much,
+/// within that bound, as one that comes whole.
 ///
 /// ```
 /// use fanfare::http::{Head, parse_head_after};
@@ -123,8 +131,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head<'_>, HeadError> {
 ///
 /// As for [`parse_head`].
 pub fn parse_head_after(bytes: &[u8], seen: usize) -> Result<Head<'_>, HeadError> {
-    let new = bytes.get(seen..).unwrap_or_default();
-    if seen > 0 && bytes.len() <= HEAD_BYTES_MAX && !new.contains(&b'\n') {
+    if seen > 0 && bytes.len() <= HEAD_BYTES_MAX && !may_decide(bytes, seen) {
         return Ok(Head::Partial);
     }
     let allowed = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
@@ -132,6 +139,15 @@ pub fn parse_head_after(bytes: &[u8], seen: usize) -> Result<Head<'_>, HeadError
         Head::Partial if bytes.len() > HEAD_BYTES_MAX => Err(HeadError::TooLarge),
         head => Ok(head),
     }
+}
+
+/// Whether the bytes after the first `seen` can be more than the middle of a line.
+fn may_decide(bytes: &[u8], seen: usize) -> bool {
+    let new = bytes.get(seen..).unwrap_or_default();
+    // A CR may have waited for the byte after it.
+    let from_cr = bytes.get(seen.saturating_sub(1)..).unwrap_or_default();
+    let bare_cr = from_cr.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
+    bare_cr || new.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\r' | b'\t'))
 }
 
 fn parse_allowed(bytes: &[u8]) -> Result<Head<'_>, HeadError> {
@@ -202,39 +218,18 @@ fn complete<'b>(
         return Err(HeadError::Malformed("invalid request line"));
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let (path, query) = split_target(target)?;
+    let (path, query) = match (method, target) {
+        // It would make a tunnel of the connection.
+        ("CONNECT", _) => return Err(HeadError::Malformed("CONNECT is not served")),
+        ("OPTIONS", "*") => ("*", None),
+        _ => split_target(target)?,
+    };
     check_host(request.headers, version)?;
+    check_expectation(request.headers)?;
     let body_length = body_length(request.headers, version)?;
     let request_line = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1);
     let lines = &head[request_line..];
     Ok(RequestHead { method, path, query, version, len, body_length, lines })
-}
-
-/// Path and query of a target in origin form, or in absolute form, whose authority is dropped.
-fn split_target(target: &str) -> Result<(&str, Option<&str>), HeadError> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(HeadError::Malformed("invalid byte in the request target"));
-    }
-    let from_path = if target.starts_with('/') { target } else { strip_authority(target)? };
-    let (path, query) = match from_path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (from_path, None),
-    };
-    Ok((if path.is_empty() { "/" } else { path }, query))
-}
-
-fn strip_authority(target: &str) -> Result<&str, HeadError> {
-    const NEITHER: HeadError =
-        HeadError::Malformed("request target is neither a path nor an http URI");
-    let (scheme, rest) = target.split_once("://").ok_or(NEITHER)?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(NEITHER);
-    }
-    let (authority, from_path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if authority.is_empty() || !authority.bytes().all(is_host_byte) {
-        return Err(HeadError::Malformed("invalid host in the request target"));
-    }
-    Ok(from_path)
 }
 
 fn check_host(headers: &[httparse::Header<'_>], version: Version) -> Result<(), HeadError> {
@@ -243,14 +238,17 @@ fn check_host(headers: &[httparse::Header<'_>], version: Version) -> Result<(), 
         (None, _) if version == Version::Http10 => Ok(()),
         (None, _) => Err(HeadError::Malformed("no Host")),
         (Some(_), Some(_)) => Err(HeadError::Malformed("more than one Host")),
-        (Some(host), None) if host.value.iter().copied().all(is_host_byte) => Ok(()),
+        (Some(host), None) if is_authority(host.value) => Ok(()),
         (Some(_), None) => Err(HeadError::Malformed("invalid Host")),
     }
 }
 
-/// Whether a `uri-host [ ":" port ]` of RFC 3986 may have `byte`. Userinfo may not be in one.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
+fn check_expectation(headers: &[httparse::Header<'_>]) -> Result<(), HeadError> {
+    let mut expected = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("expect"));
+    if expected.all(|header| header.value.eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
+    }
+    Err(HeadError::Expectation)
 }
 
 /// One `Content-Length`, or one `Transfer-Encoding` that is `chunked`, or neither: anything else
@@ -283,11 +281,16 @@ fn body_length(
     Ok(length)
 }
 
+const INVALID_LENGTH: HeadError = HeadError::Malformed("invalid Content-Length");
+
 fn content_length(value: &[u8]) -> Result<u64, HeadError> {
-    // `u64::from_str` alone would take a sign.
-    let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
+    // One spelling per number, and no more than other servers' signed lengths hold: `str::parse` alone
+    // would take a sign, and some read a leading zero as octal.
+    let is_canonical = value == b"0" || !value.starts_with(b"0");
+    let digits = (is_canonical && value.iter().all(u8::is_ascii_digit)).then_some(value);
     let text = digits.and_then(|digits| str::from_utf8(digits).ok());
-    text.and_then(|text| text.parse().ok()).ok_or(HeadError::Malformed("invalid Content-Length"))
+    let length = text.and_then(|text| text.parse::<i64>().ok());
+    length.and_then(|length| length.try_into().ok()).ok_or(INVALID_LENGTH)
 }
 
 fn check_chunked(value: &[u8], version: Version) -> Result<(), HeadError> {
@@ -322,8 +325,8 @@ impl<'b> RequestHead<'b> {
             .map(|(_, value)| value)
     }
 
-    /// The pairs of the query, decoded as a form: `%` escapes and `+`. What is not UTF-8 after that
-    /// becomes U+FFFD. Text without an escape is borrowed.
+    /// The pairs of the query, decoded as a form: `%` escapes and `+`. A head with an escape that is not
+    /// whole, or that is not UTF-8, is not taken. Text without an escape is borrowed.
     ///
     /// ```
     /// use fanfare::http::{Head, parse_head};

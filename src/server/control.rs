@@ -2,26 +2,31 @@
 //!
 //! One thread runs everything that is not fan-out. It has no listener: a core accepts, reads the
 //! first head, and passes the socket on with what it has read, so one port serves everything. From
-//! there hyper speaks HTTP/1 and axum routes.
+//! there hyper speaks HTTP/1 behind a `gate`, and axum routes.
+
+mod gate;
+mod watched_body;
 
 use std::{
-    io::{self, Cursor, Write},
+    convert::Infallible,
+    io::{self, Write},
     net::TcpStream,
     os::fd::OwnedFd,
-    pin::pin,
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
     thread,
 };
 
-use axum::Router;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use axum::{
+    Router,
+    http::{HeaderValue, Method, Request, header},
+    response::{IntoResponse, Response},
 };
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncRead, AsyncWrite},
     net,
     runtime::{self, Runtime},
     sync::{Semaphore, mpsc, watch},
@@ -29,7 +34,11 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::access::Peer;
+use self::{
+    gate::{Gate, Refusal},
+    watched_body::WatchedBody,
+};
+use super::{access::Peer, fault::Fault};
 use crate::{
     engine::{Asked, HandedOver},
     http, limits,
@@ -125,10 +134,7 @@ impl Connections {
         };
         let (router, stop) = (self.router.clone(), self.stop.clone());
         self.tasks.spawn(async move {
-            if let Err(fault) = serve(handed, router, stop).await {
-                // Whatever it is, it concerns that peer alone.
-                tracing::debug!(%fault, "connection ended");
-            }
+            serve_socket(handed, router, stop).await;
             drop(permit);
         });
     }
@@ -146,28 +152,87 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
-async fn serve(
-    handed: HandedOver,
+async fn serve_socket(handed: HandedOver, router: Router, stop: watch::Receiver<bool>) {
+    // Whatever is wrong, it concerns that peer alone.
+    match adopt(handed.socket) {
+        Ok(socket) => {
+            let peer = Peer(socket.peer_addr().ok().map(|peer| peer.ip()));
+            serve(&handed.received, socket, peer, router, stop).await;
+        }
+        Err(fault) => tracing::debug!(%fault, "connection not taken up"),
+    }
+}
+
+/// Answers the requests of a connection that began with `received`.
+pub(super) async fn serve(
+    received: &[u8],
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send,
+    peer: Peer,
     router: Router,
     mut stop: watch::Receiver<bool>,
-) -> Result<(), hyper::Error> {
-    let Ok(socket) = adopt(handed.socket) else { return Ok(()) };
-    let peer = Peer(socket.peer_addr().ok().map(|peer| peer.ip()));
-    let (read, write) = socket.into_split();
-    let received = Cursor::new(handed.received);
-    let io = TokioIo::new(tokio::io::join(received.chain(read), write));
-    let service = TowerToHyperService::new(router.map_request(
-        move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request
-        },
-    ));
-    let mut connection = pin!(protocol().serve_connection(io, service));
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        _ = stop.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+) {
+    let gate = Gate::new(received, socket);
+    let refusal = gate.refusal();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer(request, Arc::clone(&refusal), router.clone())
+    });
+    let mut connection = protocol().serve_connection(TokioIo::new(gate), service);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        _ = stop.wait_for(|stopped| *stopped) => None,
+    };
+    let is_stopped = ended.is_none();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::debug!(%fault, "connection ended");
     }
-    connection.await
+    if !is_stopped {
+        let gate = connection.into_parts().io.into_inner();
+        tokio::select! {
+            () = gate.linger() => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    refusal: Refusal,
+    router: Router,
+) -> Result<Response, Infallible> {
+    if gate::is_replacement(&request)
+        && let Some(fault) = refusal.get()
+    {
+        return Ok(Fault::from(*fault).into_response());
+    }
+    if !has_length(&request) {
+        return Ok(Fault::without_length().into_response());
+    }
+    let is_get = request.method() == Method::GET;
+    let (head, body) = request.into_parts();
+    let (body, is_read) = WatchedBody::new(body);
+    let mut response = router.oneshot(Request::from_parts(head, body)).await?;
+    // A subscription is refused as by a core, which closes. Where the next request begins, is only known
+    // to whoever has read a body to its end.
+    let is_refused = is_get && !response.status().is_success();
+    if is_refused || !is_read.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What follows a POST without a length is the next request, whatever its sender meant.
+fn has_length(request: &Request<Incoming>) -> bool {
+    request.method() != Method::POST
+        || request.headers().contains_key(header::CONTENT_LENGTH)
+        || request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 fn protocol() -> http1::Builder {
@@ -198,3 +263,6 @@ fn adopt(socket: OwnedFd) -> io::Result<net::TcpStream> {
     options.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_DEADLINE))?;
     net::TcpStream::from_std(socket)
 }
+
+#[cfg(test)]
+mod tests;

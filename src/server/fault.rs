@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::selection::SelectionError;
 use crate::{
-    http::{PROBLEM_JSON, Problem},
+    http::{HeadError, PROBLEM_JSON, Problem},
     limits,
     provider::{Closed, PublishError, SubscribeError},
 };
@@ -75,10 +75,16 @@ impl Fault {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, text).closing()
     }
 
-    /// A body that made no progress for [`limits::BODY_DEADLINE`].
+    /// A publish that does not say how long its body is.
+    pub(super) fn without_length() -> Self {
+        let text = "a POST has a Content-Length, or is chunked";
+        Self::new(StatusCode::LENGTH_REQUIRED, text).closing()
+    }
+
+    /// A message that did not arrive within [`limits::BODY_DEADLINE`].
     pub(super) fn stalled() -> Self {
         let seconds = limits::BODY_DEADLINE.as_secs();
-        let text = format!("nothing of the body arrived for {seconds} seconds");
+        let text = format!("the message did not arrive within {seconds} seconds");
         Self::new(StatusCode::REQUEST_TIMEOUT, text).closing()
     }
 
@@ -114,9 +120,17 @@ impl Fault {
         self.status == StatusCode::REQUEST_TIMEOUT
     }
 
-    fn closing(mut self) -> Self {
+    /// The connection ends with it.
+    pub(super) fn closing(mut self) -> Self {
         self.afterwards = Afterwards::Close;
         self
+    }
+}
+
+impl From<HeadError> for Fault {
+    fn from(fault: HeadError) -> Self {
+        let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, fault.to_string()).closing()
     }
 }
 

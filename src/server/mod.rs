@@ -52,6 +52,24 @@ use crate::{
     provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher},
 };
 
+/// Answers the requests of a connection on which `received` has arrived, as if a core had handed it over,
+/// until it ends. For `tools/fuzz` alone.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub async fn serve_handed_over<S>(received: &[u8], socket: S, publisher: Publisher)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
+{
+    let places = Places::of(publisher.provider().local());
+    let registry = prometheus_client::registry::Registry::default();
+    let gates = Gates::new(Access::new(), DEFAULT_LISTEN).expect("everybody may do everything");
+    let counters = Arc::default();
+    let desk =
+        Desk::new(publisher, counters, registry, places, Arc::new(gates), None, Arc::default());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    control::serve(received, socket, access::Peer(None), routes::router(desk), stopped).await;
+}
+
 /// A running server.
 ///
 /// ```

@@ -12,7 +12,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -176,6 +176,10 @@ pub(super) async fn open(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    if head.method != Method::HEAD {
+        // As on the cores, nothing that follows is read: a stream has no end to wait for.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 
@@ -219,11 +223,18 @@ async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Fault> {
 
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-async fn unknown_path() -> Fault {
-    Fault::unknown_path()
+async fn unknown_path(request: Request) -> Response {
+    if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, POST")]).into_response();
+    }
+    Fault::unknown_path().into_response()
 }
 
-async fn wrong_method(request: Request) -> Fault {
+/// The router adds which methods are allowed.
+async fn wrong_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let text = format!("method {} is not allowed here", request.method());
-    Fault::new(StatusCode::METHOD_NOT_ALLOWED, text)
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }

@@ -20,6 +20,8 @@ mod client_real;
 mod doctor;
 mod examples;
 mod facade;
+mod http_conformance;
+mod http_safety;
 mod one_port;
 mod patterns;
 mod process;

@@ -1,4 +1,4 @@
-//! Reading bodies: with a bound, and giving up on those that stand still.
+//! Reading bodies: with a bound, and giving up on those that take too long.
 
 use std::str::Utf8Error;
 
@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::format::{Format, Whole};
 use crate::{limits, server::fault::Fault};
@@ -47,8 +48,9 @@ pub(super) fn not_utf8(fault: Utf8Error) -> Fault {
 
 /// The whole body, at most [`limits::BODY_BYTES_MAX`].
 pub(super) async fn read_whole(body: &mut Body) -> Result<Vec<u8>, Fault> {
+    let deadline = Instant::now() + limits::BODY_DEADLINE;
     let mut whole = Vec::new();
-    while let Some(chunk) = next_chunk(body).await? {
+    while let Some(chunk) = next_chunk(body, deadline).await? {
         if whole.len() + chunk.len() > limits::BODY_BYTES_MAX {
             return Err(Fault::too_large("body"));
         }
@@ -58,9 +60,9 @@ pub(super) async fn read_whole(body: &mut Body) -> Result<Vec<u8>, Fault> {
 }
 
 /// The next bytes of a body; none at its end.
-pub(super) async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Fault> {
+pub(super) async fn next_chunk(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Fault> {
     loop {
-        let frame = tokio::time::timeout(limits::BODY_DEADLINE, body.frame());
+        let frame = tokio::time::timeout_at(deadline, body.frame());
         match frame.await.map_err(|_| Fault::stalled())? {
             None => return Ok(None),
             Some(Err(_)) => return Err(Fault::bad_request("the body was cut off or malformed")),

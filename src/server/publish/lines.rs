@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{body::next_chunk, item::Addressed, json::parse_one};
 use crate::{
@@ -51,14 +52,22 @@ pub(super) async fn publish(
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let mut lines = Lines::new(desk, grant, topics);
+    let mut deadline = Instant::now() + limits::BODY_DEADLINE;
     loop {
-        let chunk = match next_chunk(body).await {
+        let chunk = match next_chunk(body, deadline).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(fault) => return Err(fault.at(lines.progress())),
         };
+        let waiting = Instant::now();
         desk.publisher.ready().await;
+        // That is not the sender's time.
+        deadline += waiting.elapsed();
         lines.add(&chunk)?;
+        if chunk.contains(&b'\n') {
+            // The next line has its own.
+            deadline = Instant::now() + limits::BODY_DEADLINE;
+        }
     }
     let accepted = lines.finish()?;
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())

@@ -1,7 +1,9 @@
 use std::{
+    convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::http::{Method, header};
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use prometheus_client::registry::Registry;
+use tokio::time::{Instant, Interval, interval};
 
 use super::*;
 use crate::{
@@ -26,7 +29,7 @@ struct Stuck(Option<Bytes>);
 
 impl http_body::Body for Stuck {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -36,6 +39,22 @@ impl http_body::Body for Stuck {
             Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
             None => Poll::Pending,
         }
+    }
+}
+
+/// A body that gives its chunk time and again, for ever.
+struct Dripping(Interval, &'static str);
+
+impl http_body::Body for Dripping {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let chunk = Bytes::from_static(self.1.as_bytes());
+        self.0.poll_tick(context).map(|_| Some(Ok(Frame::data(chunk))))
     }
 }
 
@@ -61,11 +80,15 @@ pub(super) fn grant(desk: &Desk) -> PublishGrant {
 
 /// Publishes a body that gets stuck after `chunk`; the clock runs ahead while nothing happens.
 async fn publish_stuck(content_type: &str, chunk: &'static str) -> (StatusCode, String) {
+    publish_body(content_type, Body::new(Stuck(Some(Bytes::from_static(chunk.as_bytes()))))).await
+}
+
+async fn publish_body(content_type: &str, body: Body) -> (StatusCode, String) {
     let request = Request::builder()
         .method(Method::POST)
         .uri("/publish?topic=a")
         .header(header::CONTENT_TYPE, content_type)
-        .body(Body::new(Stuck(Some(Bytes::from_static(chunk.as_bytes())))))
+        .body(body)
         .unwrap();
     let response = publish(State(desk()), request).await.into_response();
     let status = response.status();
@@ -75,11 +98,34 @@ async fn publish_stuck(content_type: &str, chunk: &'static str) -> (StatusCode, 
 
 #[tokio::test(start_paused = true)]
 async fn a_body_without_progress_is_given_up() {
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let (status, body) = publish_stuck("text/plain", "x").await;
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
-    assert!(body.ends_with(r#""detail":"nothing of the body arrived for 10 seconds"}"#), "{body}");
+    assert!(
+        body.ends_with(r#""detail":"the message did not arrive within 10 seconds"}"#),
+        "{body}"
+    );
     assert_eq!(started.elapsed().as_secs(), limits::BODY_DEADLINE.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_drips_is_given_up_as_well() {
+    for (content_type, chunk) in [("text/plain", "x"), ("application/x-ndjson", " ")] {
+        let started = Instant::now();
+        let body = Body::new(Dripping(interval(Duration::from_secs(1)), chunk));
+        let (status, body) = publish_body(content_type, body).await;
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{body}");
+        assert_eq!(started.elapsed().as_secs(), limits::BODY_DEADLINE.as_secs());
+    }
+}
+
+/// A stream of lines goes on for as long as there are lines.
+#[tokio::test(start_paused = true)]
+async fn lines_that_drip_are_taken_one_by_one() {
+    let lines = Dripping(interval(Duration::from_secs(9)), "{\"data\":\"x\"}\n");
+    let publishing = publish_body("application/x-ndjson", Body::new(lines));
+    let a_minute = tokio::time::timeout(Duration::from_secs(60), publishing);
+    assert!(a_minute.await.is_err(), "it is not given up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +133,7 @@ async fn lines_before_the_standstill_stay_published() {
     let (status, body) = publish_stuck("application/x-ndjson", "{\"data\":\"1\"}\n{\"da").await;
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
     let expected =
-        r#""detail":"nothing of the body arrived for 10 seconds","line":2,"published":1}"#;
+        r#""detail":"the message did not arrive within 10 seconds","line":2,"published":1}"#;
     assert!(body.ends_with(expected), "{body}");
 }
 

@@ -1,7 +1,7 @@
 //! One HTTP/1 connection in raw bytes: it sends what it is told and reads with a time-out.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,14 +57,12 @@ impl Connection {
 
     /// Reads one whole answer, which is not a stream of events.
     pub(crate) fn response(&mut self) -> Response {
-        let response = self.head();
-        let is_stream =
-            response.header("content-type").is_some_and(|t| t.starts_with("text/event-stream"));
-        assert!(!is_stream, "a subscription instead of an answer: {response:?}");
-        self.body_of(response)
+        let head = self.head();
+        assert!(!head.is_stream(), "a subscription instead of an answer: {head:?}");
+        self.body_of(head)
     }
 
-    /// Reads the body that belongs to a head.
+    /// Reads the body that follows this head, if one does.
     pub(crate) fn body_of(&mut self, mut response: Response) -> Response {
         if response.has_body() {
             response.body = match response.header("content-length") {
@@ -78,19 +76,33 @@ impl Connection {
 
     /// Reads the head of an answer, and nothing after it.
     pub(crate) fn head(&mut self) -> Response {
+        self.head_or_end().unwrap_or_else(|| {
+            panic!("closed before the answer's head: {:?}", self.received_text())
+        })
+    }
+
+    /// As [`Self::head`], or nothing where the server hangs up before there is one.
+    pub(crate) fn head_or_end(&mut self) -> Option<Response> {
         let deadline = Instant::now() + PATIENCE;
         let end = loop {
             if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
             }
             match self.fill(deadline) {
-                Ok(0) => panic!("closed before the answer's head: {:?}", self.received_text()),
+                Ok(0) => return None,
                 Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("no head came: {error}; had {:?}", self.received_text()),
             }
         };
         let head: Vec<u8> = self.received.drain(..end).collect();
-        Response::parse(std::str::from_utf8(&head).expect("a head is ASCII"))
+        Some(Response::parse(std::str::from_utf8(&head).expect("a head is ASCII")))
+    }
+
+    /// Says that no more is sent.
+    pub(crate) fn finish(&self) {
+        // The server may have hung up.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Waits until the server hangs up, in whichever way, and returns what it said before.
@@ -218,6 +230,11 @@ impl Response {
     /// The value of a header, its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the body is a stream of events.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.header("content-type").is_some_and(|value| value.starts_with("text/event-stream"))
     }
 
     /// Whether the body comes in chunks.

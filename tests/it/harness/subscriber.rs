@@ -103,6 +103,15 @@ impl Subscriber {
         Pending(connection).answered()
     }
 
+    /// Takes a connection over as a stream of events of which the head was read.
+    pub(crate) fn after(head: Response, connection: Connection) -> Self {
+        let (stream, events) = (Vec::new(), VecDeque::new());
+        let mut subscriber =
+            Self { connection, head, stream, events, comments: 0, come_back: None, end: None };
+        subscriber.decode();
+        subscriber
+    }
+
     /// The head of the answer.
     pub(crate) const fn head(&self) -> &Response {
         &self.head
@@ -229,18 +238,7 @@ impl Pending {
         if head.status != 200 {
             return Err(connection.body_of(head));
         }
-        let (stream, events) = (Vec::new(), VecDeque::new());
-        let mut subscriber = Subscriber {
-            connection,
-            head,
-            stream,
-            events,
-            comments: 0,
-            come_back: None,
-            end: None,
-        };
-        subscriber.decode();
-        Ok(subscriber)
+        Ok(Subscriber::after(head, connection))
     }
 }
 

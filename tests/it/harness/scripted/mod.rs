@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-pub(crate) use self::bytes::Bytes;
-use self::bytes::Piece;
+pub(crate) use self::bytes::{Bytes, Piece};
 pub(crate) use self::reply::{Reply, Then};
 pub(crate) use self::request::Request;
 
