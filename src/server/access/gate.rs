@@ -137,6 +137,8 @@ impl Gate {
 
     /// What decides after it: connections and messages are counted on, and the list of origins stays.
     pub(super) fn successor(&self, access: Access) -> Result<Self, AccessError> {
+        let is_hub = self.names.takes_mercures;
+        let access = if is_hub { access.with_mercures() } else { access };
         let mut next = Self::new(access, self.listen)?;
         next.origins = self.origins.clone();
         next.hasher = self.hasher.clone();

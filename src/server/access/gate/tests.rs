@@ -243,6 +243,10 @@ fn what_comes_after_it_counts_on() {
     assert_eq!(publish(&strict, &with_token(), &["users/17/typing"]), Err(429));
     drop(first);
     assert!(subscribe(&strict, with_token(), &["news"]).is_ok());
+    let by_cookie = asked(&[("cookie", &format!("mercureAuthorization={SECRET}"))]);
+    assert_eq!(subscribe(&strict, by_cookie.clone(), &["news"]).unwrap_err(), 401);
+    let hub = gate(Access::new().with_mercures()).successor(reader()).map(Arc::new).unwrap();
+    assert!(subscribe(&hub, by_cookie, &["news"]).is_ok());
     let without = next(Access::new().subscribe(Door::Closed)).unwrap();
     assert_eq!(subscribe(&without, with_token(), &["news"]).unwrap_err(), 401);
     assert!(next(Access::new().cors_origin("no origin")).is_err());
