@@ -32,5 +32,6 @@ mod readers;
 mod replay;
 mod scale;
 mod scripted_server;
+mod service;
 mod shell;
 mod slow;

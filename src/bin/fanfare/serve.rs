@@ -11,6 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use fanfare::{DriverChoice, Server, limits, provider::LagPolicy, server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -114,9 +115,11 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     let drain = Duration::from_secs(serve.drain);
     let server = builder.start()?;
     greet(&server);
+    tell(NotifyState::Ready);
 
     runtime.block_on(signals.next());
     tracing::info!(over = ?drain, "draining; a second signal ends at once");
+    tell(NotifyState::Stopping);
     server.drain(drain);
     std::thread::spawn(move || {
         runtime.block_on(signals.next());
@@ -140,6 +143,13 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the descriptor limit stays");
+    }
+}
+
+/// Tells the service manager how the server is, if there is one that asks (`NOTIFY_SOCKET`).
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager cannot be told");
     }
 }
 

@@ -102,7 +102,10 @@ const SYSCTL: [Mend; 1] = [mend("sysctl", "sysctl -w kernel.io_uring_disabled=0"
 const KERNEL: [Mend; 1] = [mend("system", "a kernel of 6.8 or newer, with CONFIG_IO_URING")];
 
 const FILTER: [Mend; 2] = [
-    mend("docker", "--security-opt seccomp=packaging/docker/seccomp-io-uring.json"),
+    mend(
+        "docker",
+        "--security-opt seccomp=seccomp-io-uring.json    # packaging/docker/README.md makes it",
+    ),
     mend("systemd", "SystemCallFilter=@system-service    # has io_uring in @aio"),
 ];
 
