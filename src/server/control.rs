@@ -31,8 +31,9 @@ use tower::ServiceExt;
 
 use super::access::Peer;
 use crate::{
-    engine::{Asked, HandedOver},
-    http, limits,
+    engine::{Asked, HandedOver, SharedTuning},
+    http,
+    limits::{self, Limits},
 };
 
 /// The running control runtime.
@@ -53,6 +54,7 @@ pub(super) struct Arrivals {
 struct Connections {
     router: Router,
     permits: Arc<Semaphore>,
+    tuning: SharedTuning,
     stop: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -63,10 +65,12 @@ impl Control {
         router: Router,
         permits: Arc<Semaphore>,
         arrivals: Arrivals,
+        tuning: SharedTuning,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
-        let connections = Connections { router, permits, stop: stopped, tasks: JoinSet::new() };
+        let connections =
+            Connections { router, permits, tuning, stop: stopped, tasks: JoinSet::new() };
         let thread = thread::Builder::new()
             .name("fanfare-control".into())
             .spawn(move || run(&runtime, connections, arrivals))?;
@@ -78,7 +82,7 @@ impl Control {
         self.stop.send_replace(true);
     }
 
-    /// Waits for the end, at most [`limits::DRAIN_DEADLINE`] after a shutdown.
+    /// Waits for the end, at most the drain deadline after a shutdown.
     pub(super) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the control thread panicked");
@@ -89,7 +93,8 @@ impl Control {
 fn run(runtime: &Runtime, mut connections: Connections, arrivals: Arrivals) {
     runtime.block_on(async {
         connections.take_up(arrivals).await;
-        if tokio::time::timeout(limits::DRAIN_DEADLINE, connections.drain()).await.is_err() {
+        let deadline = connections.tuning.get().limits.drain_deadline;
+        if tokio::time::timeout(deadline, connections.drain()).await.is_err() {
             tracing::warn!(cut = connections.tasks.len(), "requests did not end in time");
         }
     });
@@ -124,8 +129,9 @@ impl Connections {
             return;
         };
         let (router, stop) = (self.router.clone(), self.stop.clone());
+        let limits = self.tuning.get().limits;
         self.tasks.spawn(async move {
-            if let Err(fault) = serve(handed, router, stop).await {
+            if let Err(fault) = serve(handed, router, limits, stop).await {
                 // Whatever it is, it concerns that peer alone.
                 tracing::debug!(%fault, "connection ended");
             }
@@ -149,9 +155,10 @@ fn log_panic(ended: Result<(), JoinError>) {
 async fn serve(
     handed: HandedOver,
     router: Router,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
-    let Ok(socket) = adopt(handed.socket) else { return Ok(()) };
+    let Ok(socket) = adopt(handed.socket, &limits) else { return Ok(()) };
     let peer = Peer(socket.peer_addr().ok().map(|peer| peer.ip()));
     let (read, write) = socket.into_split();
     let received = Cursor::new(handed.received);
@@ -162,7 +169,7 @@ async fn serve(
             request
         },
     ));
-    let mut connection = pin!(protocol().serve_connection(io, service));
+    let mut connection = pin!(protocol(&limits).serve_connection(io, service));
     tokio::select! {
         ended = connection.as_mut() => return ended,
         _ = stop.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
@@ -170,11 +177,11 @@ async fn serve(
     connection.await
 }
 
-fn protocol() -> http1::Builder {
+fn protocol(limits: &Limits) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD_DEADLINE)
+        .header_read_timeout(limits.head_deadline)
         .max_headers(limits::HEADERS_MAX)
         .max_buf_size(limits::HEAD_BYTES_MAX);
     protocol
@@ -187,7 +194,7 @@ fn refuse(handed: HandedOver) -> io::Result<()> {
     socket.write_all(&http::error(503, "too many connections"))
 }
 
-fn adopt(socket: OwnedFd) -> io::Result<net::TcpStream> {
+fn adopt(socket: OwnedFd, limits: &Limits) -> io::Result<net::TcpStream> {
     let socket = TcpStream::from(socket);
     socket.set_nonblocking(true)?;
     let options = SockRef::from(&socket);
@@ -195,6 +202,6 @@ fn adopt(socket: OwnedFd) -> io::Result<net::TcpStream> {
     // The core asks for room for a head; a publisher sends more.
     options.set_recv_buffer_size(limits::CONTROL_RECEIVE_BUFFER_BYTES)?;
     // The kernel cuts a peer that does not read on: hyper has no such deadline.
-    options.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_DEADLINE))?;
+    options.set_tcp_user_timeout(Some(limits.unacknowledged_deadline))?;
     net::TcpStream::from_std(socket)
 }

@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::{
-    limits,
+    engine::SharedTuning,
+    limits::{self, Limits},
     log::LogOptions,
     provider::{LocalProvider, Publisher},
     server::{
@@ -41,7 +42,7 @@ impl http_body::Body for Stuck {
 
 pub(super) fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
-    let places = Places::of(Some(&provider));
+    let places = Places::of(Some(&provider), &Limits::default());
     let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into()).unwrap());
     Desk::new(
         Publisher::new(provider),
@@ -49,7 +50,7 @@ pub(super) fn desk() -> Desk {
         Registry::default(),
         places,
         gates,
-        None,
+        SharedTuning::default(),
         Arc::default(),
     )
 }
