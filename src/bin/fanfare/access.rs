@@ -62,7 +62,7 @@ pub(crate) struct AccessSettings {
     #[arg(long, value_name = "N")]
     publish_rate: Option<f64>,
     /// Messages of these that may come at once [default: those of one second].
-    #[arg(long, value_name = "N", requires = "publish_rate")]
+    #[arg(long, value_name = "N")]
     publish_burst: Option<u32>,
 }
 
@@ -93,6 +93,11 @@ enum ForwardedName {
 }
 
 impl AccessSettings {
+    /// Whether messages may come at once for which there is no rate.
+    pub(crate) fn has_burst_alone(&self) -> bool {
+        self.publish_burst.is_some() && self.publish_rate.is_none()
+    }
+
     /// What they come to; the files are read.
     pub(crate) fn access(&self) -> Result<Access, AccessError> {
         let networks = &self.trusted_proxy;

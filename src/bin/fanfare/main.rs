@@ -1,11 +1,14 @@
 //! The `fanfare` binary: a server, and the shell's way to what a server says.
 
 mod access;
+mod config;
 mod doctor;
 mod header;
+mod logging;
 mod parse;
 mod publish;
 mod serve;
+mod settings;
 mod subscribe;
 
 use std::{
@@ -15,7 +18,11 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+
+use self::{
+    logging::Logging,
+    settings::{Flags, Problems},
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,13 +34,16 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: serve::Serve,
+    serve: Flags,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve subscribers and publishers over HTTP.
-    Serve(Box<serve::Serve>),
+    Serve(Flags),
+    /// Check the settings, show them, or print a file of them all.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Follow an event stream, through reconnects.
     Subscribe(subscribe::Subscribe),
     /// Publish messages: the arguments, or the lines of standard input.
@@ -46,14 +56,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn,fanfare=info")))
-        .init();
+    let logging = Logging::start();
     let done = match cli.command {
-        None => serve::run(&cli.serve),
-        Some(Command::Serve(serve)) => serve::run(&serve),
+        None => serve::run(&cli.serve, &logging),
+        Some(Command::Serve(flags)) => serve::run(&flags, &logging),
+        Some(Command::Config(config)) => config::run(&config),
         Some(Command::Subscribe(subscribe)) => subscribe::run(subscribe),
         Some(Command::Publish(publish)) => publish::run(publish),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor),
@@ -74,8 +81,11 @@ fn is_reader_gone(fault: &(dyn Error + 'static)) -> bool {
     fault.downcast_ref().is_some_and(|fault: &io::Error| fault.kind() == ErrorKind::BrokenPipe)
 }
 
-/// The fault with its causes, on one line.
-fn print_fault(fault: &dyn Error) {
+/// The fault with its causes, on one line; problems of settings begin with their places.
+fn print_fault(fault: &(dyn Error + 'static)) {
+    if fault.is::<Problems>() {
+        return eprintln!("{fault}");
+    }
     eprintln!("fanfare: {}", with_causes(fault));
 }
 
@@ -97,8 +107,8 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-        let cli = Cli::parse_from(["fanfare", "--cores", "2"]);
-        assert_eq!(cli.serve.cores, Some(2));
+        assert!(Cli::try_parse_from(["fanfare", "--cores", "2"]).is_ok());
+        assert!(Cli::try_parse_from(["fanfare", "config", "show", "--lag", "skip"]).is_ok());
         assert!(Cli::try_parse_from(["fanfare", "serve", "--driver", "magic"]).is_err());
         assert!(Cli::try_parse_from(["fanfare", "publish"]).is_err());
     }
