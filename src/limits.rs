@@ -1,9 +1,14 @@
 //! Every bound in one place, each with what it costs.
 //!
 //! Nothing that a peer can grow is without a line here (ARCHITECTURE.md, I7). What an operator may
-//! want to change is a default; what protects the process from a peer is a constant.
+//! want to change is a default, and a field of [`Limits`]; what protects the process from a peer is a
+//! constant.
+
+mod settable;
 
 use std::time::Duration;
+
+pub use self::settable::{LimitError, Limits};
 
 /// Most bytes of a request head. Held on the heap only while a head has arrived in part.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -39,7 +44,10 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 pub const TOPIC_BYTES_MAX: usize = 256;
 
 /// Most topics of one subscription. A subscriber on n topics costs O(n) where it catches up.
-pub const TOPICS_PER_SUBSCRIPTION_MAX: usize = 32;
+pub const TOPICS_PER_SUBSCRIPTION_MAX: usize = 256;
+
+/// Default most topics of one subscription over HTTP.
+pub const TOPICS_PER_SUBSCRIPTION_DEFAULT: usize = 32;
 
 /// Most patterns that are subscribed to at a time. Each costs some 300 B and its segments, and a
 /// publisher one index entry for each that matches.
@@ -114,10 +122,22 @@ pub const REPLAY_BYTES_PER_SLICE: u64 = 512 * 1024;
 pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Unsent bytes beyond which the kernel takes no more: what a reader that stalls can pin.
-pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+pub const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
 /// Receive buffer asked for each connection: a request head fits, and a chatty peer stalls.
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Least of a socket's buffers: what the kernel gives at the least, or nearly.
+pub const SOCKET_BUFFER_BYTES_MIN: usize = 4 * 1024;
+
+/// Most of a socket's buffers; `net.core.wmem_max` and `rmem_max` usually allow less.
+pub const SOCKET_BUFFER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Shortest deadline that can be set: deadlines are looked at within [`DEADLINE_SLACK`].
+pub const DEADLINE_MIN: Duration = DEADLINE_SLACK;
+
+/// Longest deadline that can be set.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sent bytes that are not acknowledged for this long end a connection.
 pub const UNACKNOWLEDGED_DEADLINE: Duration = Duration::from_secs(30);
@@ -190,6 +210,9 @@ pub const DESCRIPTORS_RESERVED: usize = 1024;
 /// Most connections in the control runtime. Each holds up to 80 KiB of buffers, and one body of
 /// [`BODY_BYTES_MAX`] while it publishes: 660 MiB if all do so at once.
 pub const CONTROL_CONNECTIONS_MAX: usize = 2048;
+
+/// Most that [`Limits::control_connections`] may be: 3 GiB of buffers if all are in use.
+pub const CONTROL_CONNECTIONS_CEILING: usize = 64 * 1024;
 
 /// Most of them that may be event streams, which last; the others are left for everything else.
 /// Each holds up to 128 KiB of events on their way to a slow client: 128 MiB if all are slow.

@@ -199,12 +199,13 @@ impl<D: Driver> Core<D> {
 
     /// Its timer is due.
     pub(super) fn check_stall(&mut self, socket: Socket, now: Instant) {
+        let deadline = self.limits.write_stall_deadline;
         let Some(lagging) = self.lagging(socket) else { return };
         lagging.has_timer = false;
         if lagging.pace != Pace::Blocked {
             return;
         }
-        if lagging.progress_at + limits::WRITE_STALL_DEADLINE <= now {
+        if lagging.progress_at + deadline <= now {
             self.end(socket, EndReason::Stalled);
         } else {
             self.queue_stall(socket);
@@ -368,9 +369,10 @@ impl<D: Driver> Core<D> {
     }
 
     fn queue_stall(&mut self, socket: Socket) {
+        let deadline = self.limits.write_stall_deadline;
         let Some(lagging) = self.lagging(socket) else { return };
         lagging.has_timer = true;
-        let at = lagging.progress_at + limits::WRITE_STALL_DEADLINE;
+        let at = lagging.progress_at + deadline;
         self.timers.add(at, socket);
     }
 

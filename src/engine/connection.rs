@@ -109,11 +109,11 @@ pub(super) enum Pace {
 pub enum EndReason {
     /// The peer closed or reset it.
     Left,
-    /// It took no byte for [`crate::limits::WRITE_STALL_DEADLINE`] while it was owed some.
+    /// It took no byte for its write-stall deadline while it was owed some.
     Stalled,
     /// The Log overtook it: it was too slow for too long.
     Overtaken,
-    /// Its head was not complete by [`crate::limits::HEAD_DEADLINE`].
+    /// Its head was not complete by its deadline.
     HeadDeadline,
     /// It was refused, and told why.
     Refused,

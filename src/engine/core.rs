@@ -29,9 +29,10 @@ use super::{
     round::Round,
     spin::Spin,
     timers::Timers,
+    tuning::{SharedTuning, Tuning},
 };
 use crate::{
-    limits,
+    limits::{HEAD_BYTES_MAX, Limits},
     log::{Cursor, Segment, Sequence, Topic},
     provider::{LocalProvider, Reader},
 };
@@ -49,8 +50,8 @@ pub(super) struct CoreContext {
     pub(super) counters: Arc<CoreCounters>,
     pub(super) commands: Arc<ArrayQueue<Command>>,
     pub(super) connections_max: usize,
-    pub(super) heartbeat: Option<Duration>,
     pub(super) age_max: Option<Duration>,
+    pub(super) tuning: SharedTuning,
 }
 
 /// What others may tell a core.
@@ -60,6 +61,8 @@ pub(super) enum Command {
     Drain { over: Duration },
     /// Answer.
     Inquire(Inquiry),
+    /// Go on with the tuning that is in force now.
+    Retune,
 }
 
 /// One core.
@@ -77,6 +80,8 @@ pub(super) struct Core<D> {
     pub(super) leases: Leases,
     pub(super) heartbeat: Round,
     pub(super) ages: Round,
+    /// The limits in force when the core last looked.
+    pub(super) limits: Limits,
     /// When it first had a connection.
     pub(super) began: Option<Instant>,
     /// Everything before it has been sent to every live connection.
@@ -125,7 +130,7 @@ pub(super) struct Sleep(pub(super) Option<Duration>);
 impl<D: Driver> Core<D> {
     pub(super) fn new(mut driver: D, context: CoreContext) -> Self {
         driver.accept();
-        let heartbeat = Round::every(context.heartbeat);
+        let Tuning { limits, heartbeat } = context.tuning.get();
         let ages = Round::every(context.age_max.map(|age| age / AGE_ROUNDS));
         let position = context.provider.log().head();
         Self {
@@ -138,8 +143,9 @@ impl<D: Driver> Core<D> {
             rest: Rest::default(),
             answers: Answers::default(),
             leases: Leases::default(),
-            heartbeat,
+            heartbeat: Round::every(heartbeat),
             ages,
+            limits,
             began: None,
             position,
             wanted: position,
@@ -147,7 +153,7 @@ impl<D: Driver> Core<D> {
             timers: Timers::default(),
             accept_retry: AcceptRetry::default(),
             drain: None,
-            buffer: vec![0; limits::HEAD_BYTES_MAX],
+            buffer: vec![0; HEAD_BYTES_MAX],
             events: VecDeque::new(),
             unknown: None,
             sent: Vec::new(),
@@ -286,6 +292,11 @@ impl<D: Driver> Core<D> {
             match command {
                 Command::Drain { over } => self.begin_drain(over, now),
                 Command::Inquire(inquiry) => self.answer(inquiry, now),
+                Command::Retune => {
+                    let Tuning { limits, heartbeat } = self.context.tuning.get();
+                    self.limits = limits;
+                    self.heartbeat.change(heartbeat);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The streams may end one after the other over a while, so that whoever they turn to next is not met
 //! by all of them at once; each is told when to come back, and not all the same. Whoever has not had
-//! what it is owed gets [`limits::DRAIN_DEADLINE`] more.
+//! what it is owed gets its deadline more.
 
 use std::{
     ops::Range,
@@ -27,6 +27,8 @@ pub(super) struct Drain {
     began: Instant,
     /// How long it takes to end all.
     over: Duration,
+    /// How long whoever is owed something has after that.
+    deadline: Duration,
     /// Slots that there were when it began, and those that have had their turn.
     slots: usize,
     next_slot: usize,
@@ -39,7 +41,7 @@ impl Drain {
     fn new(over: Duration, slots: usize, connections: usize, began: Instant) -> Self {
         let pace =
             limits::DRAIN_PACE.saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX));
-        Self { began, over: over.min(pace), slots, next_slot: 0 }
+        Self { began, over: over.min(pace), deadline: limits::DRAIN_DEADLINE, slots, next_slot: 0 }
     }
 
     /// Takes no longer than that from now on.
@@ -54,7 +56,7 @@ impl Drain {
 
     /// When it ends, whatever anybody is owed.
     fn until(&self) -> Instant {
-        self.over_at() + limits::DRAIN_DEADLINE
+        self.over_at() + self.deadline
     }
 
     /// Whether every stream's turn has come.
@@ -87,7 +89,8 @@ impl<D: Driver> Core<D> {
         self.stop_accepting();
         self.go_to_head();
         let (slots, connections) = (self.connections.slots(), self.connections.len());
-        let begun = || Drain::new(over, slots, connections, now);
+        let deadline = self.limits.drain_deadline;
+        let begun = || Drain { deadline, ..Drain::new(over, slots, connections, now) };
         self.drain.get_or_insert_with(begun).hurry(over, now);
     }
 

@@ -33,7 +33,7 @@ impl<D: Driver> Core<D> {
         let quiet = self.connections.range(slots).filter_map(|(socket, connection)| {
             let Connection::Live { group, .. } = connection else { return None };
             let group = self.groups.get(*group);
-            let is_quiet = is_quiet(self.context.heartbeat, group.active_at, now);
+            let is_quiet = is_quiet(self.heartbeat.interval(), group.active_at, now);
             is_quiet.then_some(Send { socket, bytes: heartbeat(group.manner.framing) })
         });
         let sends: Vec<Send<'_>> = quiet.collect();

@@ -23,7 +23,7 @@ impl<D: Driver> Core<D> {
         self.context.counters.accepted.add(1);
         self.accept_retry.delay = limits::ACCEPT_RETRY_MIN;
         self.connections.adopt(socket, Connection::Reading(None));
-        self.timers.add(now + limits::HEAD_DEADLINE, socket);
+        self.timers.add(now + self.limits.head_deadline, socket);
         // The request is often there already: this saves a watch.
         self.readable(socket, now);
     }
@@ -170,7 +170,7 @@ impl<D: Driver> Core<D> {
         now: Instant,
     ) -> bool {
         let Admitted { request, headers, lasts, ticket } = admitted;
-        if self.drain.is_some() || self.connections.len() > self.context.connections_max {
+        if self.drain.is_some() || self.connections.len() > self.connections_max() {
             self.refuse(socket, &error(503, "no room for another subscriber"), now);
             return false;
         }
@@ -223,6 +223,11 @@ impl<D: Driver> Core<D> {
                 tracing::warn!(%error, "cannot hand a connection over");
             }
         }
+    }
+
+    /// What it may have now: what there is room for, or less.
+    fn connections_max(&self) -> usize {
+        self.context.connections_max.min(self.limits.connections_per_core)
     }
 
     /// Tells the peer why, and throws away what it still sends: closing at once would reset the

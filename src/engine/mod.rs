@@ -24,6 +24,8 @@ mod lag_tests;
 mod lease;
 mod listener;
 mod rest;
+#[cfg(test)]
+mod retune_tests;
 mod round;
 #[cfg(test)]
 mod scripted_tests;
@@ -34,6 +36,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod tuning;
 
 pub use self::{
     admission::{Admission, Admitted, Answer, Asked, HandedOver, Question, Ticket, Verdict},
@@ -43,4 +46,5 @@ pub use self::{
         ConnectionId, ConnectionInfo, ConnectionPage, ConnectionState, Cores, NoConnectionId,
     },
     start::{DriverChoice, DriverKind, Engine, EngineOptions, StartError},
+    tuning::{SharedTuning, Tuning},
 };

@@ -23,6 +23,16 @@ impl Round {
         Self { interval, next_slot: 0, next_at: None }
     }
 
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    /// Goes on with another interval.
+    pub(super) fn change(&mut self, interval: Option<Duration>) {
+        self.interval = interval;
+        self.pause();
+    }
+
     /// When the next stretch is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.next_at
@@ -67,6 +77,18 @@ mod tests {
             }
             assert!(looked_at.iter().all(|&times| times == 1), "{slots} slots");
         }
+    }
+
+    #[test]
+    fn another_interval_counts_from_when_it_is_set() {
+        let mut round = Round::every(Some(Duration::from_secs(15)));
+        let start = Instant::now();
+        round.take_due(10, start);
+        round.change(Some(Duration::from_secs(2)));
+        assert_eq!(round.take_due(10, start), None);
+        assert_eq!(round.take_due(10, start + Duration::from_secs(2)), Some(0..10));
+        round.change(None);
+        assert_eq!(round.take_due(10, start + Duration::from_secs(60)), None);
     }
 
     #[test]

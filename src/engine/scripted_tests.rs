@@ -16,6 +16,7 @@ use super::{
     connection::EndReason,
     core::{Command, Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
+    tuning::SharedTuning,
 };
 use crate::{
     http::{LAST_CHUNK, RequestHead},
@@ -118,7 +119,7 @@ pub(super) fn core_after(provider: &LocalProvider, id: &str, now: Instant) -> Co
     core
 }
 
-fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
+pub(super) fn empty_core(provider: &LocalProvider) -> Core<Scripted> {
     core_with(provider, Arc::new(ByPath), tokio::sync::mpsc::channel(1).0)
 }
 
@@ -138,8 +139,8 @@ pub(super) fn core_with(
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(1)),
         connections_max: 1000,
-        heartbeat: Some(limits::HEARTBEAT_DEFAULT),
         age_max: Some(AGE_MAX),
+        tuning: SharedTuning::default(),
     };
     Core::new(Scripted { room: PLENTY, ..Scripted::default() }, context)
 }

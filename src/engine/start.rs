@@ -24,6 +24,7 @@ use super::{
     driver::{Driver, DriverOptions, Epoll, Uring},
     inspect::{Cores, Line},
     listener::listen,
+    tuning::{SharedTuning, Tuning},
 };
 use crate::{
     limits,
@@ -61,10 +62,8 @@ pub struct EngineOptions {
     pub cores: Option<NonZeroUsize>,
     /// Which driver.
     pub driver: DriverChoice,
-    /// Most connections of one core.
-    pub connections_max: usize,
-    /// How often a quiet stream gets a comment; none is never.
-    pub heartbeat: Option<Duration>,
+    /// Limits and heartbeats, which [`Engine::retune`] changes.
+    pub tuning: SharedTuning,
     /// How old a stream may become, a tenth more or less; none is as old as it likes.
     pub age_max: Option<Duration>,
     /// Who may come in.
@@ -87,8 +86,7 @@ impl EngineOptions {
             listen: ([127, 0, 0, 1], 0).into(),
             cores: None,
             driver: DriverChoice::Auto,
-            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
+            tuning: SharedTuning::default(),
             age_max: None,
             admission,
             hand_over,
@@ -167,7 +165,8 @@ impl Engine {
         if count > ReaderId::MAX {
             return Err(StartError::TooManyCores { cores: count });
         }
-        let listeners = listen(options.listen, count)
+        let Tuning { limits, .. } = options.tuning.get();
+        let listeners = listen(options.listen, count, &limits)
             .map_err(|error| StartError::Listen { address: options.listen, error })?;
         let address = listeners[0].local_addr().map_err(StartError::Core)?;
         let mut engine = Self { address, driver, driver_reason, cores: Vec::new() };
@@ -179,7 +178,7 @@ impl Engine {
                 cpu: (count <= cpus.len()).then(|| cpus[number]),
                 driver,
                 listener,
-                sockets_max: sockets_max(driver, count, options.connections_max),
+                sockets_max: sockets_max(driver, count, limits.connections_per_core),
             };
             engine.cores.push(start_core(spec, options, provider).map_err(StartError::Core)?);
         }
@@ -218,11 +217,25 @@ impl Engine {
 
     /// Asks the cores to end: they stop accepting, and end every stream in order, one after the other
     /// over this time, or [`limits::DRAIN_PACE`] each if that is less. Whoever is owed something gets
-    /// [`limits::DRAIN_DEADLINE`] more. Returns at once; a later call may shorten it.
+    /// [`Limits::drain_deadline`](limits::Limits::drain_deadline) more. Returns at once; a later call
+    /// may shorten it.
     pub fn drain(&self, over: Duration) {
         for core in &self.cores {
-            // A full queue holds such a command already.
-            let _ = core.context.commands.push(Command::Drain { over });
+            // What is pushed out of a full queue matters no more: a core ends by the last such command.
+            core.context.commands.force_push(Command::Drain { over });
+            core.context.reader.notify();
+        }
+    }
+
+    /// Goes on with other limits and heartbeats, without ending anybody. What is read at the start stays
+    /// as it was. Returns at once; each core changes before its next turn.
+    pub fn retune(&self, tuning: Tuning) {
+        for core in &self.cores {
+            // They share it; but there may be none.
+            core.context.tuning.set(tuning);
+            // A full queue holds this very command already, and the core looks at what is in force
+            // when it comes to it.
+            let _ = core.context.commands.push(Command::Retune);
             core.context.reader.notify();
         }
     }
@@ -309,8 +322,8 @@ fn start_core(
         counters: Arc::default(),
         commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
         connections_max: connections_max(spec.sockets_max),
-        heartbeat: options.heartbeat,
         age_max: options.age_max,
+        tuning: options.tuning.clone(),
     };
     let (started, starting) = mpsc::channel();
     let thread_context = context.clone();

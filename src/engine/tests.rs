@@ -67,7 +67,6 @@ fn on_both_drivers(test: impl Fn(Running)) {
         let options = EngineOptions {
             cores: std::num::NonZeroUsize::new(2),
             driver,
-            connections_max: 1000,
             ..EngineOptions::new(Arc::new(ByPath), hand_over, questions)
         };
         let engine = Engine::start(options, &provider).unwrap();

@@ -12,7 +12,7 @@ use super::{
     selection::{self, SelectionError},
 };
 use crate::{
-    engine::{Admission, Admitted, Answer, Question, Ticket, Verdict},
+    engine::{Admission, Admitted, Answer, Question, SharedTuning, Ticket, Verdict},
     http::{self, BodyLength, RequestHead},
     provider::SubscribeRequest,
 };
@@ -27,6 +27,7 @@ pub(super) struct Subscriptions {
     place: Place,
     facades: Facades,
     gates: Arc<Gates>,
+    tuning: SharedTuning,
 }
 
 /// Where subscriptions are served.
@@ -39,8 +40,13 @@ pub(super) enum Place {
 }
 
 impl Subscriptions {
-    pub(super) fn new(place: Place, facades: Facades, gates: Arc<Gates>) -> Self {
-        Self { place, facades, gates }
+    pub(super) fn new(
+        place: Place,
+        facades: Facades,
+        gates: Arc<Gates>,
+        tuning: SharedTuning,
+    ) -> Self {
+        Self { place, facades, gates, tuning }
     }
 
     /// What is subscribed to; none if that is not what the request is for.
@@ -97,6 +103,11 @@ impl Admission for Subscriptions {
             return Verdict::HandOver;
         }
         let Some(selected) = self.selection(head) else { return Verdict::HandOver };
+        let limits = self.tuning.get().limits;
+        let selected = selected.and_then(|request| {
+            selection::check_within(&request, &limits)?;
+            Ok(request)
+        });
         let gate = self.gates.current();
         match without_body(head).and(selected) {
             Ok(request) if gate.is_open() => Verdict::Subscribe(request.into()),
@@ -124,8 +135,8 @@ mod tests {
         };
         let listen = "127.0.0.1:80".parse().unwrap();
         let gates = Gates::new(super::super::Access::new(), listen, false).unwrap();
-        let facades = Facades::default();
-        Subscriptions::new(Place::OnCores, facades, Arc::new(gates)).admit(&head, None)
+        let (facades, tuning) = (Facades::default(), SharedTuning::default());
+        Subscriptions::new(Place::OnCores, facades, Arc::new(gates), tuning).admit(&head, None)
     }
 
     #[track_caller]

@@ -40,8 +40,9 @@ use self::{
 };
 use super::{access::Peer, fault::Fault};
 use crate::{
-    engine::{Asked, HandedOver},
-    http, limits,
+    engine::{Asked, HandedOver, SharedTuning},
+    http,
+    limits::{self, Limits},
 };
 
 /// The running control runtime.
@@ -62,6 +63,7 @@ pub(super) struct Arrivals {
 struct Connections {
     router: Router,
     permits: Arc<Semaphore>,
+    tuning: SharedTuning,
     stop: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -72,10 +74,12 @@ impl Control {
         router: Router,
         permits: Arc<Semaphore>,
         arrivals: Arrivals,
+        tuning: SharedTuning,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
-        let connections = Connections { router, permits, stop: stopped, tasks: JoinSet::new() };
+        let connections =
+            Connections { router, permits, tuning, stop: stopped, tasks: JoinSet::new() };
         let thread = thread::Builder::new()
             .name("fanfare-control".into())
             .spawn(move || run(&runtime, connections, arrivals))?;
@@ -87,7 +91,7 @@ impl Control {
         self.stop.send_replace(true);
     }
 
-    /// Waits for the end, at most [`limits::DRAIN_DEADLINE`] after a shutdown.
+    /// Waits for the end, at most the drain deadline after a shutdown.
     pub(super) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the control thread panicked");
@@ -98,7 +102,8 @@ impl Control {
 fn run(runtime: &Runtime, mut connections: Connections, arrivals: Arrivals) {
     runtime.block_on(async {
         connections.take_up(arrivals).await;
-        if tokio::time::timeout(limits::DRAIN_DEADLINE, connections.drain()).await.is_err() {
+        let deadline = connections.tuning.get().limits.drain_deadline;
+        if tokio::time::timeout(deadline, connections.drain()).await.is_err() {
             tracing::warn!(cut = connections.tasks.len(), "requests did not end in time");
         }
     });
@@ -133,8 +138,9 @@ impl Connections {
             return;
         };
         let (router, stop) = (self.router.clone(), self.stop.clone());
+        let limits = self.tuning.get().limits;
         self.tasks.spawn(async move {
-            serve_socket(handed, router, stop).await;
+            serve_socket(handed, router, limits, stop).await;
             drop(permit);
         });
     }
@@ -152,12 +158,17 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
-async fn serve_socket(handed: HandedOver, router: Router, stop: watch::Receiver<bool>) {
+async fn serve_socket(
+    handed: HandedOver,
+    router: Router,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
     // Whatever is wrong, it concerns that peer alone.
-    match adopt(handed.socket) {
+    match adopt(handed.socket, &limits) {
         Ok(socket) => {
             let peer = Peer(socket.peer_addr().ok().map(|peer| peer.ip()));
-            serve(&handed.received, socket, peer, router, stop).await;
+            serve(&handed.received, socket, peer, router, limits, stop).await;
         }
         Err(fault) => tracing::debug!(%fault, "connection not taken up"),
     }
@@ -169,6 +180,7 @@ pub(super) async fn serve(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send,
     peer: Peer,
     router: Router,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     let gate = Gate::new(received, socket);
@@ -177,7 +189,7 @@ pub(super) async fn serve(
         request.extensions_mut().insert(peer);
         answer(request, Arc::clone(&refusal), router.clone())
     });
-    let mut connection = protocol().serve_connection(TokioIo::new(gate), service);
+    let mut connection = protocol(&limits).serve_connection(TokioIo::new(gate), service);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
         _ = stop.wait_for(|stopped| *stopped) => None,
@@ -235,11 +247,11 @@ fn has_length(request: &Request<Incoming>) -> bool {
         || request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
-fn protocol() -> http1::Builder {
+fn protocol(limits: &Limits) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD_DEADLINE)
+        .header_read_timeout(limits.head_deadline)
         .max_headers(limits::HEADERS_MAX)
         .max_buf_size(limits::HEAD_BYTES_MAX);
     protocol
@@ -252,7 +264,7 @@ fn refuse(handed: HandedOver) -> io::Result<()> {
     socket.write_all(&http::error(503, "too many connections"))
 }
 
-fn adopt(socket: OwnedFd) -> io::Result<net::TcpStream> {
+fn adopt(socket: OwnedFd, limits: &Limits) -> io::Result<net::TcpStream> {
     let socket = TcpStream::from(socket);
     socket.set_nonblocking(true)?;
     let options = SockRef::from(&socket);
@@ -260,7 +272,7 @@ fn adopt(socket: OwnedFd) -> io::Result<net::TcpStream> {
     // The core asks for room for a head; a publisher sends more.
     options.set_recv_buffer_size(limits::CONTROL_RECEIVE_BUFFER_BYTES)?;
     // The kernel cuts a peer that does not read on: hyper has no such deadline.
-    options.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_DEADLINE))?;
+    options.set_tcp_user_timeout(Some(limits.unacknowledged_deadline))?;
     net::TcpStream::from_std(socket)
 }
 

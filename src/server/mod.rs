@@ -12,6 +12,7 @@ mod facade;
 mod fault;
 mod metrics;
 mod publish;
+mod reload;
 mod routes;
 mod selection;
 
@@ -44,10 +45,13 @@ pub use self::{
         Session, StaticToken,
     },
     facade::Facade,
+    reload::Reloadable,
 };
 use crate::{
-    engine::{self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions},
-    limits,
+    engine::{
+        self, CoreCounters, DriverChoice, DriverKind, Engine, EngineOptions, SharedTuning, Tuning,
+    },
+    limits::{self, LimitError, Limits},
     log::LogOptions,
     provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher},
 };
@@ -60,14 +64,18 @@ pub async fn serve_handed_over<S>(received: &[u8], socket: S, publisher: Publish
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
-    let places = Places::of(publisher.provider().local());
+    let tuning = SharedTuning::default();
+    let limits = tuning.get().limits;
+    let places = Places::of(publisher.provider().local(), &limits);
     let registry = prometheus_client::registry::Registry::default();
-    let gates = Gates::new(Access::new(), DEFAULT_LISTEN).expect("everybody may do everything");
+    let gates =
+        Gates::new(Access::new(), DEFAULT_LISTEN, false).expect("everybody may do everything");
     let counters = Arc::default();
     let desk =
-        Desk::new(publisher, counters, registry, places, Arc::new(gates), None, Arc::default());
+        Desk::new(publisher, counters, registry, places, Arc::new(gates), tuning, Arc::default());
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    control::serve(received, socket, access::Peer(None), routes::router(desk), stopped).await;
+    control::serve(received, socket, access::Peer(None), routes::router(desk), limits, stopped)
+        .await;
 }
 
 /// A running server.
@@ -88,6 +96,7 @@ where
 pub struct Server {
     publisher: Publisher,
     engine: Engine,
+    tuning: SharedTuning,
     /// Whether it has been told to end.
     is_draining: Arc<AtomicBool>,
     gates: Arc<Gates>,
@@ -103,10 +112,10 @@ pub struct ServerBuilder {
     cores: Option<NonZeroUsize>,
     driver: DriverChoice,
     local: LocalProviderBuilder,
-    heartbeat: Option<Duration>,
     connection_age: Option<Duration>,
     facades: Facades,
     access: Access,
+    tuning: Tuning,
 }
 
 /// Why a server cannot start.
@@ -122,6 +131,9 @@ pub enum StartError {
     /// Who may do what is not configured right.
     #[error("access is not configured right")]
     Access(#[from] AccessError),
+    /// A limit cannot be.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The control runtime cannot start.
     #[error("cannot start the control runtime")]
     Control(#[source] io::Error),
@@ -136,10 +148,10 @@ impl Server {
             cores: None,
             driver: DriverChoice::Auto,
             local: LocalProvider::builder(),
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             connection_age: None,
             facades: Facades::default(),
             access: Access::new(),
+            tuning: Tuning::default(),
         }
     }
 
@@ -218,12 +230,11 @@ impl Server {
         &self,
         arrivals: Arrivals,
         gates: Arc<Gates>,
-        heartbeat: Option<Duration>,
         facades: Facades,
     ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
         let local = self.publisher.provider().local();
-        let places = Places::of(local);
+        let places = Places::of(local, &self.tuning.get().limits);
         let permits = Arc::new(Semaphore::new(places.connections));
         let cores: Vec<Arc<CoreCounters>> = self.engine.counters().cloned().collect();
         let sources = Sources {
@@ -234,11 +245,17 @@ impl Server {
             control_places: places.connections,
         };
         let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
-        let is_draining = Arc::clone(&self.is_draining);
-        let desk =
-            Desk::new(self.publisher(), control, registry, places, gates, heartbeat, is_draining)
-                .with_facades(facades);
-        Control::start(routes::router(desk), permits, arrivals)
+        let (tuning, is_draining) = (self.tuning.clone(), Arc::clone(&self.is_draining));
+        let desk = Desk::new(
+            self.publisher(),
+            control,
+            registry,
+            places,
+            gates,
+            tuning.clone(),
+            is_draining,
+        );
+        Control::start(routes::router(desk.with_facades(facades)), permits, arrivals, tuning)
     }
 
     /// Ends the control runtime's part.
@@ -332,7 +349,15 @@ impl ServerBuilder {
     /// A stream is quiet for half as long again at most. Default: [`limits::HEARTBEAT_DEFAULT`].
     #[must_use]
     pub fn heartbeat(mut self, interval: Option<Duration>) -> Self {
-        self.heartbeat = interval.map(|interval| interval.max(limits::HEARTBEAT_MIN));
+        self.tuning.heartbeat = interval.map(|interval| interval.max(limits::HEARTBEAT_MIN));
+        self
+    }
+
+    /// Limits other than the defaults; [`Server::reload`] changes some of them later. Default:
+    /// [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.tuning.limits = limits;
         self
     }
 
@@ -374,7 +399,9 @@ impl ServerBuilder {
     /// # Errors
     /// [`StartError`] names what is wrong; nothing is left running then.
     pub fn start(self) -> Result<Server, StartError> {
+        self.tuning.limits.check()?;
         let listen = self.listen.map_err(StartError::Address)?;
+        let tuning = SharedTuning::new(self.tuning);
         let gates = Arc::new(Gates::new(self.access, listen, self.facades.has_mercure())?);
         let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
         let local = publisher.provider().local().cloned();
@@ -384,13 +411,13 @@ impl ServerBuilder {
             listen,
             cores: self.cores,
             driver: self.driver,
-            connections_max: limits::CONNECTIONS_PER_CORE_DEFAULT,
-            heartbeat: self.heartbeat,
+            tuning: tuning.clone(),
             age_max: self.connection_age,
             admission: Arc::new(Subscriptions::new(
                 if local.is_some() { Place::OnCores } else { Place::InControl },
                 self.facades.clone(),
                 Arc::clone(&gates),
+                tuning.clone(),
             )),
             hand_over,
             questions,
@@ -398,18 +425,18 @@ impl ServerBuilder {
         // Cores that serve nobody read an empty Log.
         let read = local.unwrap_or_else(|| LocalProvider::new(LogOptions::default()));
         let engine = Engine::start(options, &read)?;
-        let is_draining = Arc::default();
-        let mut server =
-            Server { publisher, engine, is_draining, gates: Arc::clone(&gates), control: None };
+        let mut server = Server {
+            publisher,
+            engine,
+            tuning,
+            is_draining: Arc::default(),
+            gates: Arc::clone(&gates),
+            control: None,
+        };
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(
-                    Arrivals { handed_over, asked },
-                    Arc::clone(&gates),
-                    self.heartbeat,
-                    self.facades,
-                )
+                .start_control(Arrivals { handed_over, asked }, gates, self.facades)
                 .map_err(StartError::Control)?,
         );
         Ok(server)

@@ -1,11 +1,8 @@
 //! The routes: what is answered at which path, apart from publishing.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use axum::{
@@ -31,7 +28,8 @@ use super::{
     selection,
 };
 use crate::{
-    limits,
+    engine::SharedTuning,
+    limits::{self, Limits},
     provider::{DEFAULT_TOPIC, LocalProvider, Publisher, SubscribeRequest},
 };
 
@@ -44,7 +42,7 @@ pub(super) struct Desk {
     pub(super) gates: Arc<Gates>,
     registry: Arc<Registry>,
     subscriptions: Arc<Semaphore>,
-    heartbeat: Option<Duration>,
+    pub(super) tuning: SharedTuning,
     is_draining: Arc<AtomicBool>,
 }
 
@@ -64,14 +62,14 @@ struct Subscribers {
 
 impl Places {
     /// Where the cores read the Log, few subscribers come here; without one, all of them do.
-    pub(super) fn of(local: Option<&LocalProvider>) -> Self {
+    pub(super) fn of(local: Option<&LocalProvider>, limits: &Limits) -> Self {
         match local {
             Some(_) => Self {
-                connections: limits::CONTROL_CONNECTIONS_MAX,
-                subscriptions: limits::CONTROL_SUBSCRIPTIONS_MAX,
+                connections: limits.control_connections,
+                subscriptions: limits.control_subscriptions,
             },
             None => Self {
-                connections: limits::CONTROL_CONNECTIONS_MAX + limits::STREAMED_SUBSCRIPTIONS_MAX,
+                connections: limits.control_connections + limits::STREAMED_SUBSCRIPTIONS_MAX,
                 subscriptions: limits::STREAMED_SUBSCRIPTIONS_MAX,
             },
         }
@@ -85,22 +83,13 @@ impl Desk {
         registry: Registry,
         places: Places,
         gates: Arc<Gates>,
-        heartbeat: Option<Duration>,
+        tuning: SharedTuning,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let subscriptions = Arc::new(Semaphore::new(places.subscriptions));
         let registry = Arc::new(registry);
         let facades = Facades::default();
-        Self {
-            publisher,
-            counters,
-            facades,
-            gates,
-            registry,
-            subscriptions,
-            heartbeat,
-            is_draining,
-        }
+        Self { publisher, counters, facades, gates, registry, subscriptions, tuning, is_draining }
     }
 
     pub(super) fn with_facades(mut self, facades: Facades) -> Self {
@@ -162,12 +151,14 @@ pub(super) async fn open(
     if has_body(&head.headers) {
         return Err(Fault::from(selection::SelectionError::Body).into());
     }
+    let tuning = desk.tuning.get();
+    selection::check_within(&selected, &tuning.limits).map_err(Fault::from)?;
     let permit = Arc::clone(&desk.subscriptions).try_acquire_owned().map_err(|_| {
         Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams: use a new connection")
     })?;
     let grant = desk.gates.current().subscribe(Asked::of_parts(head), selected).made().await?;
     let subscription = desk.publisher.provider().subscribe(&grant.request).map_err(Fault::from)?;
-    let stream = EventStream::new(subscription, desk.heartbeat, permit);
+    let stream = EventStream::new(subscription, tuning.heartbeat, permit);
     let mut response = Response::new(Body::from_stream(stream.granted(grant.lasts, grant.held)));
     let headers = response.headers_mut();
     for (name, value) in grant.headers {

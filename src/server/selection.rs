@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    limits,
+    limits::{self, Limits},
     provider::{
         DEFAULT_TOPIC, LagPolicy, SubscribeRequest, TopicError, check_topic, check_topic_or_pattern,
     },
@@ -73,6 +73,15 @@ pub(super) fn subscription<'p, 'h>(
         topics.push(DEFAULT_TOPIC.to_owned());
     }
     Ok(SubscribeRequest { topics, last_event_id: by_header.or(by_query), lag })
+}
+
+/// Whether the server allows so many topics.
+pub(super) fn check_within(
+    request: &SubscribeRequest,
+    limits: &Limits,
+) -> Result<(), SelectionError> {
+    let (len, max) = (request.topics.len(), limits.topics_per_subscription);
+    if len > max { Err(SelectionError::TooManyTopics { len, max }) } else { Ok(()) }
 }
 
 /// What the `Last-Event-ID` headers say, unless it is nothing.
@@ -186,7 +195,10 @@ mod tests {
             fault(&format!("topic={}", "a".repeat(257)), &[]),
             "topic name of 257 bytes is longer than 256"
         );
-        assert_eq!(fault(&"topic=a&".repeat(33), &[]), "33 topics are more than 32");
+        assert_eq!(fault(&"topic=a&".repeat(257), &[]), "257 topics are more than 256");
+        let request = select(&"topic=a&".repeat(33), &[]).unwrap();
+        let refused = check_within(&request, &Limits::default()).unwrap_err();
+        assert_eq!(refused.to_string(), "33 topics are more than 32");
         assert_eq!(fault("", &[b"a", b"a"]), "last event id is given twice");
         assert_eq!(fault("lag=drop", &[]), "lag is \"drop\": it is disconnect, skip or conflate");
         assert_eq!(fault("last-event-id=a&last-event-id=a", &[]), "last event id is given twice");

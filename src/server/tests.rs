@@ -37,6 +37,7 @@ impl Served {
     }
 
     fn with_places(places: usize) -> Self {
+        let tuning = Tuning { heartbeat: None, ..Tuning::default() };
         let provider = LocalProvider::new(LogOptions::default());
         let counters = Arc::new(ControlCounters::default());
         let permits = Arc::new(Semaphore::new(places));
@@ -53,14 +54,16 @@ impl Served {
             Publisher::new(provider.clone()),
             counters,
             registry,
-            Places::of(Some(&provider)),
+            Places::of(Some(&provider), &tuning.limits),
             Arc::new(gates),
-            None,
+            SharedTuning::new(tuning),
             Arc::default(),
         );
         let (hand_over, handed_over) = mpsc::channel(8);
         let arrivals = Arrivals { handed_over, asked: mpsc::channel(1).1 };
-        let control = Control::start(routes::router(desk), permits, arrivals).unwrap();
+        let control =
+            Control::start(routes::router(desk), permits, arrivals, SharedTuning::new(tuning))
+                .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { provider, listener, hand_over, control: Some(control) }
     }

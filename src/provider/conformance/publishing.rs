@@ -95,6 +95,7 @@ fn refused_by_the_limits(subject: &Subject) -> Result<(), Fault> {
         let error = subject.try_publish(message, topics).err();
         ensure!(error.as_ref() == Some(&fault), "publish gave {error:?}, not {fault:?}");
     }
+    let many = vec!["a"; limits::TOPICS_PER_SUBSCRIPTION_MAX + 1];
     for topics in [&["a", "b\n"][..], &["a", &long], &many] {
         let request = SubscribeRequest::to(topics);
         let fault = request.check().expect_err("it is over a limit");

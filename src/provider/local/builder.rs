@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AfterGap, LocalProvider, Replay, Replayer};
+use super::{AfterGap, LocalProvider, Replay, Replayer, lag::LagRule};
 use crate::{
     log::{Log, LogOptions},
     provider::LagPolicy,
@@ -48,8 +48,7 @@ pub(super) struct Settings {
     pub(super) ids: Ids,
     pub(super) replay: Replay,
     pub(super) after_gap: AfterGap,
-    pub(super) lag: LagPolicy,
-    pub(super) lag_bytes: Option<u64>,
+    pub(super) lag: LagRule,
     pub(super) replayer: Option<Box<dyn Replayer>>,
     pub(super) clock: Clock,
 }
@@ -83,16 +82,16 @@ impl LocalProviderBuilder {
 
     /// What becomes of a subscriber that reads too slowly, and does not ask for something else.
     /// Default: [`LagPolicy::Disconnect`].
-    pub fn lag(mut self, policy: LagPolicy) -> Self {
-        self.settings.lag = policy;
+    pub fn lag(self, policy: LagPolicy) -> Self {
+        self.settings.lag.set(policy, self.settings.lag.bytes());
         self
     }
 
     /// How far a subscriber may lag: it reads too slowly if a message for it that was published since it
     /// came is not among the Log's newest `bytes`. One that conflates may lag as far as the history.
     /// Default: as far as the history.
-    pub fn lag_bytes(mut self, bytes: u64) -> Self {
-        self.settings.lag_bytes = Some(bytes);
+    pub fn lag_bytes(self, bytes: u64) -> Self {
+        self.settings.lag.set(self.settings.lag.policy(), Some(bytes));
         self
     }
 
@@ -133,8 +132,7 @@ impl Default for LocalProviderBuilder {
             ids: Ids::default(),
             replay: Replay::default(),
             after_gap: AfterGap::default(),
-            lag: LagPolicy::default(),
-            lag_bytes: None,
+            lag: LagRule::new(LagPolicy::default(), None),
             replayer: None,
             clock: Arc::new(move || start.elapsed()),
         };
@@ -158,7 +156,6 @@ impl fmt::Debug for Settings {
             .field("replay", &self.replay)
             .field("after_gap", &self.after_gap)
             .field("lag", &self.lag)
-            .field("lag_bytes", &self.lag_bytes)
             .field("replayer", &self.replayer.is_some())
             .finish_non_exhaustive()
     }

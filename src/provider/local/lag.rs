@@ -9,12 +9,70 @@ use super::{
 use crate::{
     log::{Cursor, Sequence, Topic},
     provider::{LagPolicy, SubscribeRequest},
+    sync::{AtomicU8, AtomicU64, Ordering},
 };
+
+/// How far subscribers may lag, and what becomes of those that asked for nothing: read where one
+/// subscribes or lags, and changed meanwhile.
+#[derive(Debug)]
+pub(super) struct LagRule {
+    /// Its place in [`POLICIES`].
+    policy: AtomicU8,
+    /// [`AS_FAR_AS_THE_HISTORY`], or so many bytes.
+    bytes: AtomicU64,
+}
+
+const POLICIES: [LagPolicy; 3] =
+    [LagPolicy::Disconnect, LagPolicy::SkipToNewest, LagPolicy::Conflate];
+
+const AS_FAR_AS_THE_HISTORY: u64 = u64::MAX;
+
+impl LagRule {
+    pub(super) fn new(policy: LagPolicy, bytes: Option<u64>) -> Self {
+        let rule = Self { policy: AtomicU8::new(0), bytes: AtomicU64::new(0) };
+        rule.set(policy, bytes);
+        rule
+    }
+
+    /// The two are not changed together: a subscriber may meet the new one of one alone.
+    pub(super) fn set(&self, policy: LagPolicy, bytes: Option<u64>) {
+        let place = POLICIES.iter().position(|one| *one == policy).expect("all are in the list");
+        self.policy.store(place as u8, Ordering::Relaxed);
+        self.bytes.store(bytes.unwrap_or(AS_FAR_AS_THE_HISTORY), Ordering::Relaxed);
+    }
+
+    pub(super) fn policy(&self) -> LagPolicy {
+        POLICIES[usize::from(self.policy.load(Ordering::Relaxed))]
+    }
+
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        (bytes != AS_FAR_AS_THE_HISTORY).then_some(bytes)
+    }
+}
 
 impl LocalProvider {
     /// What becomes of this subscriber where it lags.
     pub fn lag_policy(&self, request: &SubscribeRequest) -> LagPolicy {
-        request.lag.unwrap_or_else(|| self.settings().lag)
+        request.lag.unwrap_or_else(|| self.lag_default())
+    }
+
+    /// What becomes of a subscriber that lags, and did not ask for something else.
+    pub fn lag_default(&self) -> LagPolicy {
+        self.settings().lag.policy()
+    }
+
+    /// How far a subscriber may lag, as [`LocalProviderBuilder::lag_bytes`] has it; none is as far as
+    /// the history.
+    ///
+    /// [`LocalProviderBuilder::lag_bytes`]: super::LocalProviderBuilder::lag_bytes
+    pub fn lag_bytes(&self) -> Option<u64> {
+        self.settings().lag.bytes()
+    }
+
+    /// Changes both: the policy for those that subscribe from now on, the bytes for everybody who lags.
+    pub fn set_lag(&self, policy: LagPolicy, bytes: Option<u64>) {
+        self.settings().lag.set(policy, bytes);
     }
 
     /// Whether a subscriber that came at `came_at`, and has had everything before `next`, is farther
@@ -26,7 +84,7 @@ impl LocalProvider {
         came_at: Sequence,
         next: Sequence,
     ) -> bool {
-        let Some(bytes) = self.settings().lag_bytes else { return false };
+        let Some(bytes) = self.lag_bytes() else { return false };
         if policy == LagPolicy::Conflate {
             return false;
         }

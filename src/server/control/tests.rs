@@ -50,7 +50,7 @@ async fn serve_pieces(pieces: &[&[u8]]) -> (Vec<u16>, Vec<String>) {
         tokio::join!(send, async { read.read_to_end(&mut answers).await.unwrap() });
         answers
     };
-    let served = serve(pieces[0], far, Peer(None), router(&published), stopped);
+    let served = serve(pieces[0], far, Peer(None), router(&published), Limits::default(), stopped);
     let (_, answers) = tokio::join!(served, peer);
     let answers = String::from_utf8(answers).unwrap();
     let statuses = answers.match_indices("HTTP/1.1 ").map(|(at, start)| {
@@ -172,7 +172,8 @@ async fn who_takes_nothing_of_its_answer_is_cut() {
     let (_stop, stopped) = watch::channel(false);
     let request = b"GET /much HTTP/1.1\r\nHost: h\r\n\r\n";
     let served = tokio::spawn(async move {
-        serve(request, far, Peer(None), router(&Published::default()), stopped).await;
+        serve(request, far, Peer(None), router(&Published::default()), Limits::default(), stopped)
+            .await;
         Instant::now()
     });
     let almost = limits::WRITE_STALL_DEADLINE - Duration::from_secs(1);

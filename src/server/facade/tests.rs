@@ -8,7 +8,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    limits,
+    engine::SharedTuning,
+    limits::{self, Limits},
     log::LogOptions,
     provider::{LocalProvider, Publisher, Subscription},
     server::{
@@ -34,11 +35,12 @@ impl Hub {
     fn with(facades: Facades) -> Self {
         let provider = LocalProvider::new(LogOptions::default());
         let publisher = Publisher::new(provider.clone());
-        let places = Places::of(Some(&provider));
+        let places = Places::of(Some(&provider), &Limits::default());
         let (counters, is_draining) = (Arc::default(), Arc::default());
         let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into(), false).unwrap());
+        let tuning = SharedTuning::default();
         let desk =
-            Desk::new(publisher, counters, Registry::default(), places, gates, None, is_draining);
+            Desk::new(publisher, counters, Registry::default(), places, gates, tuning, is_draining);
         Self { provider, router: routes::router(desk.with_facades(facades)) }
     }
 

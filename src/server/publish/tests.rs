@@ -15,7 +15,8 @@ use tokio::time::{Instant, Interval, interval};
 
 use super::*;
 use crate::{
-    limits,
+    engine::SharedTuning,
+    limits::{self, Limits},
     log::LogOptions,
     provider::{LocalProvider, Publisher},
     server::{
@@ -60,7 +61,7 @@ impl http_body::Body for Dripping {
 
 pub(super) fn desk() -> Desk {
     let provider = LocalProvider::new(LogOptions::default());
-    let places = Places::of(Some(&provider));
+    let places = Places::of(Some(&provider), &Limits::default());
     let gates = Arc::new(Gates::new(Access::new(), ([127, 0, 0, 1], 0).into(), false).unwrap());
     Desk::new(
         Publisher::new(provider),
@@ -68,7 +69,7 @@ pub(super) fn desk() -> Desk {
         Registry::default(),
         places,
         gates,
-        None,
+        SharedTuning::default(),
         Arc::default(),
     )
 }

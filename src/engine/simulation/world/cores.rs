@@ -19,6 +19,7 @@ use crate::{
         core::{Command, Core, CoreContext, Sleep},
         driver::sim::Sim,
         inspect::Inquiry,
+        tuning::SharedTuning,
     },
     limits,
     provider::Reader,
@@ -54,8 +55,8 @@ impl World {
             counters: Arc::default(),
             commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
             connections_max: self.plan.connections_max,
-            heartbeat: Some(limits::HEARTBEAT_DEFAULT),
             age_max: None,
+            tuning: SharedTuning::default(),
         };
         let counters = Arc::clone(&context.counters);
         self.network.borrow_mut().add_core(self.plan.sockets_max, woken, counters);

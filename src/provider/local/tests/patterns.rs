@@ -102,9 +102,10 @@ async fn topics_come_and_go_while_a_subscription_lasts() {
         subscription.add_topic("a\n"),
         Err(SubscribeError::Topic(TopicError::Control { at: 1 }))
     );
+    let max = limits::TOPICS_PER_SUBSCRIPTION_MAX;
     let refused: Vec<_> =
-        (0..40).filter_map(|n| subscription.add_topic(&n.to_string()).err()).collect();
-    assert_eq!(refused[0], SubscribeError::TooManyTopics { len: 33, max: 32 });
+        (0..=max).filter_map(|n| subscription.add_topic(&n.to_string()).err()).collect();
+    assert_eq!(refused, [SubscribeError::TooManyTopics { len: max + 1, max }]);
     drop(subscription);
     assert_eq!((provider.subscriptions(), provider.subscribers("b")), (0, 0));
 }
