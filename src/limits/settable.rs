@@ -40,8 +40,9 @@ pub struct Limits {
     /// kernel holds up to 53 KiB for it, and the history costs it nothing. Default:
     /// [`WRITE_STALL_DEADLINE`].
     pub write_stall_deadline: Duration,
-    /// Subscribers, and requests in progress, have this long to end in order when the server shuts
-    /// down. Default: [`DRAIN_DEADLINE`].
+    /// Subscribers that are owed something, and requests in progress, have this long to end in order
+    /// when the server shuts down, or after the time over which it drains. Default:
+    /// [`DRAIN_DEADLINE`].
     pub drain_deadline: Duration,
     /// Sent bytes that are not acknowledged for this long end a connection. Set at the start.
     /// Default: [`UNACKNOWLEDGED_DEADLINE`].

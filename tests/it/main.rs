@@ -17,6 +17,7 @@ mod browser;
 mod client_bad_input;
 mod client_conformance;
 mod client_real;
+mod config;
 mod doctor;
 mod examples;
 mod facade;

@@ -7,6 +7,7 @@ mod header;
 mod logging;
 mod parse;
 mod publish;
+mod reload;
 mod serve;
 mod settings;
 mod subscribe;

@@ -3,7 +3,7 @@
 use std::{
     env,
     error::Error,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process,
 };
 
@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     logging::Logging,
+    reload::Reloader,
     settings::{self, Flags, Settings},
 };
 
@@ -28,20 +29,28 @@ pub(crate) fn run(flags: &Flags, logging: &Logging) -> Result<(), Box<dyn Error>
     raise_descriptor_limit();
     // Before anything listens, so that a signal is never met by its default.
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
+    // Whoever closes the terminal means to end what runs in it.
+    let hang_up = match resolved.file.is_none() && io::stdin().is_terminal() {
+        true => Asked::End,
+        false => Asked::Reload,
+    };
+    let mut signals = runtime.block_on(async { Signals::new(hang_up) })?;
 
-    let drain = resolved.settings.server.drain.0;
     let access = resolved.settings.access.access()?;
     let server = builder(&resolved.settings).access(access).start()?;
     greet(&server);
     tell(NotifyState::Ready);
 
-    runtime.block_on(signals.next());
+    let mut reloader = Reloader::new(flags, logging, resolved);
+    while runtime.block_on(signals.next()) == Asked::Reload {
+        reloader.reload(&server);
+    }
+    let drain = reloader.drain();
     tracing::info!(over = ?drain, "draining; a second signal ends at once");
     tell(NotifyState::Stopping);
     server.drain(drain);
     std::thread::spawn(move || {
-        runtime.block_on(signals.next());
+        while runtime.block_on(signals.next()) != Asked::End {}
         process::exit(130);
     });
     server.wait();
@@ -49,16 +58,17 @@ pub(crate) fn run(flags: &Flags, logging: &Logging) -> Result<(), Box<dyn Error>
 }
 
 fn builder(settings: &Settings) -> ServerBuilder {
-    let Settings { server, history, .. } = settings;
-    let heartbeat = history.heartbeat.0;
+    let Settings { server, history, limits, .. } = settings;
     let mut builder = Server::builder()
         .listen(server.listen.as_str())
         .driver(server.driver.into())
         .history_bytes(history.history_bytes.0)
         .lag(history.lag.into())
-        .heartbeat((!heartbeat.is_zero()).then_some(heartbeat));
-    if let Some(bytes) = history.lag_bytes {
-        builder = builder.lag_bytes(bytes.0 as u64);
+        .heartbeat(history.heartbeat())
+        .connection_age(limits.connection_age())
+        .limits(limits.into());
+    if let Some(bytes) = history.lag_bytes() {
+        builder = builder.lag_bytes(bytes);
     }
     if let Some(cores) = server.cores {
         builder = builder.cores(cores.into());
@@ -109,24 +119,38 @@ fn greet(server: &Server) {
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The signals that ask a process to end.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    End,
+    /// To read the settings again.
+    Reload,
+}
+
+/// The signals that a server hears.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
+    /// What the last one asks for.
+    hung_up: Asked,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    fn new(hung_up: Asked) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            hung_up,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.hang_up.recv() => self.hung_up,
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Options {
     listen: String,
     history_bytes: Option<&'static str>,
     arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
     prelude: Option<&'static str>,
 }
 
@@ -52,6 +53,7 @@ impl Options {
             listen: free_address(),
             history_bytes: None,
             arguments: Vec::new(),
+            variables: Vec::new(),
             prelude: None,
         }
     }
@@ -65,6 +67,12 @@ impl Options {
     /// Adds an argument of the command line.
     pub(crate) fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
         self
     }
 
@@ -95,6 +103,7 @@ impl Options {
         command.args(["--driver", self.driver]);
         command.args(self.history_bytes.into_iter().flat_map(|bytes| ["--history-bytes", bytes]));
         command.args(&self.arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -181,6 +190,19 @@ impl Server {
             let log = self.log.tail();
             log.lines().find(|line| line.contains(text)).map(str::to_owned)
         })
+    }
+
+    /// Waits until it has printed a line with this in it, and returns it.
+    pub(crate) fn await_log_with(&self, part: &str) -> String {
+        eventually(&format!("a line with {part:?}"), || {
+            let log = self.log.tail();
+            log.lines().find(|line| line.contains(part)).map(str::to_owned)
+        })
+    }
+
+    /// Asks the server to read its settings again, as a service manager does.
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the server lives");
     }
 
     /// Where it listens.

@@ -1,6 +1,6 @@
 //! Values that are right for themselves and do not go together, or are out of bounds.
 
-use fanfare::limits;
+use fanfare::limits::{self, LimitError, Limits};
 
 use super::{Problem, Resolved, Size, Span};
 
@@ -20,13 +20,27 @@ pub(super) fn check_together(resolved: &Resolved) -> Vec<Problem> {
         let text = format!("{lag_bytes} is more than `history-bytes` of {}", history.history_bytes);
         add("lag-bytes", text);
     }
-    let least_heartbeat = Span(limits::HEARTBEAT_MIN);
-    if !history.heartbeat.0.is_zero() && history.heartbeat.0 < least_heartbeat.0 {
-        add("heartbeat", format!("{} is less than {least_heartbeat}", history.heartbeat));
+    let age = resolved.settings.limits.connection_age;
+    for (name, time, least) in [
+        ("heartbeat", history.heartbeat, Span(limits::HEARTBEAT_MIN)),
+        ("connection-age", age, Span(limits::CONNECTION_AGE_MIN)),
+    ] {
+        if time.or_none().is_some_and(|time| time < least.0) {
+            add(name, format!("{time} is less than {least}"));
+        }
     }
     if resolved.settings.access.has_burst_alone() {
         let text = "`publish-burst` is of no use without `publish-rate`".to_owned();
         problems.push(Problem { origin: resolved.origin("publish-burst"), text });
     }
+    let faults = Limits::from(&resolved.settings.limits).faults();
+    problems.extend(faults.iter().map(|fault| of_limit(resolved, fault)));
     problems
+}
+
+/// The library's words, with the names that the settings have here.
+fn of_limit(resolved: &Resolved, fault: &LimitError) -> Problem {
+    let (name, text) = (fault.name().replace('_', "-"), fault.to_string().replace('_', "-"));
+    let origin = resolved.origin(&name);
+    Problem { origin, text: text.replacen(&name, &format!("`{name}`"), 1) }
 }

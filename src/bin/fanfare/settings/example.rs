@@ -26,20 +26,23 @@ const PREFACE: &str = "\
 /// The settings in effect, each with its origin.
 pub(crate) fn shown(resolved: &Resolved) -> String {
     let lines = resolved.values.iter().map(|value| {
-        let line = line(value);
+        let line = value.line();
         let origin = if value.texts.is_empty() { &Origin::Default } else { &value.origin };
         format!("{line:<44} # {origin}\n")
     });
     lines.collect()
 }
 
-fn line(value: &Value) -> String {
-    match value.texts.as_slice() {
-        [] => format!("# {} is not set", value.name),
-        _ if value.is_secret => format!("# {} is secret", value.name),
-        texts => {
-            let texts: Vec<_> = texts.iter().map(|text| text.to_string_lossy()).collect();
-            format!("{} = {}", value.name, toml(&texts))
+impl Value {
+    /// As the file would say it.
+    pub(crate) fn line(&self) -> String {
+        match self.texts.as_slice() {
+            [] => format!("# {} is not set", self.name),
+            _ if self.is_secret => format!("# {} is secret", self.name),
+            texts => {
+                let texts: Vec<_> = texts.iter().map(|text| text.to_string_lossy()).collect();
+                format!("{} = {}", self.name, toml(&texts))
+            }
         }
     }
 }

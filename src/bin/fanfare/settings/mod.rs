@@ -12,6 +12,7 @@
 mod check;
 mod example;
 mod file;
+mod limits;
 mod problem;
 mod resolve;
 mod server;
@@ -24,8 +25,9 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, error, parser::ValueS
 
 pub(crate) use self::{
     example::{example, shown},
+    limits::LimitSettings,
     problem::{Problem, Problems},
-    resolve::{Origin, Resolved, resolve},
+    resolve::{Origin, Resolved, Value, resolve},
     server::{HistorySettings, ServerSettings},
     size::Size,
     span::Span,
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) history: HistorySettings,
     #[command(flatten)]
     pub(crate) access: AccessSettings,
+    #[command(flatten)]
+    pub(crate) limits: LimitSettings,
 }
 
 /// The settings that the command line gives, as it gives them, and where the others may be.

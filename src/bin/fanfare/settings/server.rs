@@ -1,5 +1,7 @@
 //! What is served, where and by whom.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use fanfare::{DriverChoice, limits, provider::LagPolicy, server};
 
@@ -55,6 +57,18 @@ pub(crate) struct HistorySettings {
     /// Each is a send of some 7 µs of CPU, only to streams that were quiet.
     #[arg(long, value_name = "TIME", default_value_t = Span(limits::HEARTBEAT_DEFAULT))]
     pub(crate) heartbeat: Span,
+}
+
+impl HistorySettings {
+    /// As the library has it.
+    pub(crate) fn heartbeat(&self) -> Option<Duration> {
+        self.heartbeat.or_none()
+    }
+
+    /// As the library has it.
+    pub(crate) fn lag_bytes(&self) -> Option<u64> {
+        self.lag_bytes.map(|bytes| bytes.0 as u64)
+    }
 }
 
 /// Another system.

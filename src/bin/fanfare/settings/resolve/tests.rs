@@ -122,6 +122,10 @@ fn values_that_do_not_go_together_are_named_where_they_are_given() {
     assert!(resolve_from(&["--heartbeat=0"], &[]).is_ok());
     let expected = "--heartbeat: `heartbeat` of 500ms is less than 1s";
     assert_eq!(problems.to_string(), expected);
+    let problems = resolve_from(&["--drain-deadline=99ms", "--control-connections=9"], &[]);
+    let expected = "--drain-deadline: `drain-deadline` of 99ms is not in 100ms..=86400s\n\
+                    default: `control-subscriptions` of 1024 is not below control-connections of 9";
+    assert_eq!(problems.unwrap_err().to_string(), expected);
     let problems = resolve_from(&["--history-bytes=1023KiB"], &[]).unwrap_err();
     let expected = "--history-bytes: `history-bytes` of 1023KiB is less than 1MiB";
     assert_eq!(problems.to_string(), expected);
