@@ -3,11 +3,11 @@
 use std::{fmt::Debug, ops::RangeInclusive, time::Duration};
 
 use super::{
-    CONNECTIONS_PER_CORE_DEFAULT, CONTROL_CONNECTIONS_CEILING, CONTROL_CONNECTIONS_MAX,
-    CONTROL_SUBSCRIPTIONS_MAX, DEADLINE_MAX, DEADLINE_MIN, DRAIN_DEADLINE, HEAD_DEADLINE,
-    RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES_MAX, SOCKET_BUFFER_BYTES_MIN,
-    TOPICS_PER_SUBSCRIPTION_DEFAULT, TOPICS_PER_SUBSCRIPTION_MAX, UNACKNOWLEDGED_DEADLINE,
-    UNSENT_BYTES_MAX, WRITE_STALL_DEADLINE,
+    BODY_BYTES_MAX, BODY_DEADLINE, CONNECTIONS_PER_CORE_DEFAULT, CONTROL_CONNECTIONS_CEILING,
+    CONTROL_CONNECTIONS_MAX, CONTROL_SUBSCRIPTIONS_MAX, DEADLINE_MAX, DEADLINE_MIN, DRAIN_DEADLINE,
+    HEAD_DEADLINE, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES_MAX,
+    SOCKET_BUFFER_BYTES_MIN, TOPICS_PER_SUBSCRIPTION_DEFAULT, TOPICS_PER_SUBSCRIPTION_MAX,
+    UNACKNOWLEDGED_DEADLINE, UNSENT_BYTES_MAX, WRITE_STALL_DEADLINE,
 };
 
 /// Limits of a server, each with a default and bounds of its own.
@@ -44,6 +44,12 @@ pub struct Limits {
     /// when the server shuts down, or after the time over which it drains. Default:
     /// [`DRAIN_DEADLINE`].
     pub drain_deadline: Duration,
+    /// Most bytes of one published message: of a body, or of one line of an NDJSON body; from 1 to
+    /// [`BODY_BYTES_MAX`], the default. Each request holds so many at most.
+    pub body_bytes: usize,
+    /// A message must have arrived within this time, however it drips; a stream of lines may pause as
+    /// long between two. Default: [`BODY_DEADLINE`].
+    pub body_deadline: Duration,
     /// Sent bytes that are not acknowledged for this long end a connection. Set at the start.
     /// Default: [`UNACKNOWLEDGED_DEADLINE`].
     pub unacknowledged_deadline: Duration,
@@ -101,6 +107,8 @@ impl Default for Limits {
             topics_per_subscription: TOPICS_PER_SUBSCRIPTION_DEFAULT,
             write_stall_deadline: WRITE_STALL_DEADLINE,
             drain_deadline: DRAIN_DEADLINE,
+            body_bytes: BODY_BYTES_MAX,
+            body_deadline: BODY_DEADLINE,
             unacknowledged_deadline: UNACKNOWLEDGED_DEADLINE,
             send_buffer_bytes: SEND_BUFFER_BYTES,
             receive_buffer_bytes: RECEIVE_BUFFER_BYTES,
@@ -131,6 +139,7 @@ impl Limits {
                 self.topics_per_subscription,
                 1..=TOPICS_PER_SUBSCRIPTION_MAX,
             ),
+            ("body_bytes", self.body_bytes, 1..=BODY_BYTES_MAX),
             ("send_buffer_bytes", self.send_buffer_bytes, buffer.clone()),
             ("receive_buffer_bytes", self.receive_buffer_bytes, buffer.clone()),
             ("unsent_bytes", self.unsent_bytes, buffer),
@@ -141,6 +150,7 @@ impl Limits {
             ("head_deadline", self.head_deadline),
             ("write_stall_deadline", self.write_stall_deadline),
             ("drain_deadline", self.drain_deadline),
+            ("body_deadline", self.body_deadline),
             ("unacknowledged_deadline", self.unacknowledged_deadline),
         ];
         let counts = counts.iter().filter_map(|(name, value, range)| bounded(name, value, range));
@@ -231,6 +241,8 @@ mod tests {
             topics_per_subscription: 0,
             write_stall_deadline: zero,
             drain_deadline: zero,
+            body_bytes: 0,
+            body_deadline: zero,
             unacknowledged_deadline: zero,
             send_buffer_bytes: 0,
             receive_buffer_bytes: 0,
@@ -238,6 +250,6 @@ mod tests {
             control_connections: 0,
             control_subscriptions: 0,
         };
-        assert_eq!(limits.faults().len(), 11 + 1, "each field, and the two together");
+        assert_eq!(limits.faults().len(), 13 + 1, "each field, and the two together");
     }
 }

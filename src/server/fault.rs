@@ -1,6 +1,6 @@
 //! A refusal over hyper: a status and a [`Problem`] that names the fault.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::selection::SelectionError;
 use crate::{
     http::{HeadError, PROBLEM_JSON, Problem},
-    limits,
     provider::{Closed, PublishError, SubscribeError},
 };
 
@@ -69,9 +68,9 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, "no such path")
     }
 
-    /// A body, or a line of one, over [`limits::BODY_BYTES_MAX`].
-    pub(super) fn too_large(what: &str) -> Self {
-        let text = format!("{what} is larger than {} bytes", limits::BODY_BYTES_MAX);
+    /// A body, or a line of one, over so many bytes.
+    pub(super) fn too_large(what: &str, bytes_max: usize) -> Self {
+        let text = format!("{what} is larger than {bytes_max} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, text).closing()
     }
 
@@ -81,10 +80,9 @@ impl Fault {
         Self::new(StatusCode::LENGTH_REQUIRED, text).closing()
     }
 
-    /// A message that did not arrive within [`limits::BODY_DEADLINE`].
-    pub(super) fn stalled() -> Self {
-        let seconds = limits::BODY_DEADLINE.as_secs();
-        let text = format!("the message did not arrive within {seconds} seconds");
+    /// A message that did not arrive within this time.
+    pub(super) fn stalled(within: Duration) -> Self {
+        let text = format!("the message did not arrive within {} seconds", within.as_secs_f64());
         Self::new(StatusCode::REQUEST_TIMEOUT, text).closing()
     }
 

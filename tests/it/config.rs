@@ -7,6 +7,7 @@ use std::process::{self, Command, Output};
 use crate::harness::{Driver, Options, Server, Subscriber, binary, eventually};
 
 both_drivers!(
+    limits_hold_at_their_edge,
     the_strongest_of_four_sources_holds,
     a_hang_up_changes_what_can_change_and_drops_nobody,
     a_broken_file_changes_nothing,
@@ -60,6 +61,24 @@ fn the_strongest_of_four_sources_holds(driver: Driver) {
     assert_eq!(topics_max(&variable().start()), "6", "the variable");
     let flag = variable().argument("--topics-per-subscription=7");
     assert_eq!(topics_max(&flag.start()), "7", "the flag");
+}
+
+fn limits_hold_at_their_edge(driver: Driver) {
+    let options = Options::new(driver).argument("--body-bytes=10").argument("--head-deadline=1s");
+    let server = options.argument("--topics-per-subscription=2").start();
+    let publish = |body: &[u8]| server.post("/publish", "text/plain", body).status;
+    assert_eq!((publish(b"0123456789"), publish(b"0123456789x")), (202, 413));
+    let lines = |body: &[u8]| server.post("/publish", "application/x-ndjson", body).status;
+    assert_eq!((lines(b"{\"data\":\"\"}"), lines(b"        \n")), (413, 202));
+    let mut subscriber = Subscriber::open(&server, &["a", "b"]);
+    assert_eq!(server.get("/events?topic=a&topic=b&topic=c").status, 400);
+    let mut silent = server.connect();
+    silent.send(b"GET /events HTTP/1.1\r\n");
+    assert!(silent.rest().is_empty(), "it is closed");
+    let ended = server.metrics();
+    assert_eq!(ended.labelled("fanfare_connections_ended_total", "reason", "head_deadline"), 1.0);
+    server.publish(&["a"], "fine");
+    assert_eq!(subscriber.next().data(), "fine");
 }
 
 fn a_hang_up_changes_what_can_change_and_drops_nobody(driver: Driver) {

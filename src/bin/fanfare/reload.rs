@@ -11,7 +11,7 @@ use super::{
 
 /// The settings that hold at once, or for new connections. A change of any other holds from the
 /// next start.
-const RELOADABLE: [&str; 10] = [
+const RELOADABLE: [&str; 12] = [
     "drain",
     "log",
     "lag",
@@ -22,6 +22,8 @@ const RELOADABLE: [&str; 10] = [
     "topics-per-subscription",
     "write-stall-deadline",
     "drain-deadline",
+    "body-bytes",
+    "body-deadline",
 ];
 
 /// Reads the settings again, as often as it is asked.

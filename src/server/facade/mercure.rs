@@ -97,7 +97,7 @@ async fn publish_update(
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Response, Fault> {
-    let form = publish::read_form(headers, body).await?;
+    let form = publish::read_form(headers, body, &desk.tuning.get().limits).await?;
     let update = parse(&form, desk.gates.current().lets_nobody_listen_in())?;
     let receipts = publish::publish_whole(desk, grant, None, &[update]).await?;
     let id = receipts.first().and_then(|receipt| receipt.id());

@@ -189,7 +189,7 @@ async fn publish_to(
 ) -> Result<Response, Fault> {
     let topic = channel(&head.uri)?.into_owned();
     let local = local(desk)?;
-    let data = publish::read_text(&head.headers, body).await?;
+    let data = publish::read_text(&head.headers, body, &desk.tuning.get().limits).await?;
     let mut message = Message::new(data);
     if let Some(event) = head.headers.get(EVENT_HEADER) {
         message = message.event(event_type(event.as_bytes())?);

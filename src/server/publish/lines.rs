@@ -12,9 +12,13 @@ use axum::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{body::next_chunk, item::Addressed, json::parse_one};
+use super::{
+    body::{Deadline, next_chunk},
+    item::Addressed,
+    json::parse_one,
+};
 use crate::{
-    limits,
+    limits::Limits,
     provider::Receipt,
     server::{
         access::PublishGrant,
@@ -36,6 +40,7 @@ struct Lines<'d> {
     desk: &'d Desk,
     grant: &'d PublishGrant,
     topics: &'d [String],
+    limits: Limits,
     /// The beginning of a line whose end has not arrived.
     pending: Vec<u8>,
     /// Lines dealt with.
@@ -52,7 +57,7 @@ pub(super) async fn publish(
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let mut lines = Lines::new(desk, grant, topics);
-    let mut deadline = Instant::now() + limits::BODY_DEADLINE;
+    let mut deadline = Deadline::of(&lines.limits);
     loop {
         let chunk = match next_chunk(body, deadline).await {
             Ok(Some(chunk)) => chunk,
@@ -62,11 +67,11 @@ pub(super) async fn publish(
         let waiting = Instant::now();
         desk.publisher.ready().await;
         // That is not the sender's time.
-        deadline += waiting.elapsed();
+        deadline.put_off(waiting.elapsed());
         lines.add(&chunk)?;
         if chunk.contains(&b'\n') {
             // The next line has its own.
-            deadline = Instant::now() + limits::BODY_DEADLINE;
+            deadline = Deadline::of(&lines.limits);
         }
     }
     let accepted = lines.finish()?;
@@ -75,7 +80,9 @@ pub(super) async fn publish(
 
 impl<'d> Lines<'d> {
     fn new(desk: &'d Desk, grant: &'d PublishGrant, topics: &'d [String]) -> Self {
-        Self { desk, grant, topics, pending: Vec::new(), lines: 0, published: 0, last: None }
+        let limits = desk.tuning.get().limits;
+        let (pending, lines, published, last) = (Vec::new(), 0, 0, None);
+        Self { desk, grant, topics, limits, pending, lines, published, last }
     }
 
     /// Publishes the lines that end in `chunk`, and keeps the rest.
@@ -91,8 +98,9 @@ impl<'d> Lines<'d> {
                 self.publish(&pending)?;
             }
         }
-        if self.pending.len() + rest.len() > limits::BODY_BYTES_MAX {
-            return Err(Fault::too_large("line").at(self.progress()));
+        let max = self.limits.body_bytes;
+        if self.pending.len() + rest.len() > max {
+            return Err(Fault::too_large("line", max).at(self.progress()));
         }
         self.pending.extend_from_slice(rest);
         Ok(())
@@ -122,7 +130,7 @@ impl<'d> Lines<'d> {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             count += 1;
             if !line.trim_ascii().is_empty() {
-                batch.push(parse_line(line, self.topics)?);
+                batch.push(self.parse(line)?);
             }
         }
         if !batch.is_empty() {
@@ -136,16 +144,20 @@ impl<'d> Lines<'d> {
         Ok(())
     }
 
+    fn parse<'t>(&self, line: &'t [u8]) -> Result<Addressed<'t>, Fault>
+    where
+        'd: 't,
+    {
+        let max = self.limits.body_bytes;
+        if line.len() > max {
+            return Err(Fault::too_large("line", max));
+        }
+        parse_one(line, self.topics)
+    }
+
     fn progress(&self) -> Progress {
         Progress { line: self.lines + 1, published: self.published }
     }
-}
-
-fn parse_line<'t>(line: &'t [u8], topics: &'t [String]) -> Result<Addressed<'t>, Fault> {
-    if line.len() > limits::BODY_BYTES_MAX {
-        return Err(Fault::too_large("line"));
-    }
-    parse_one(line, topics)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ use super::{
     routes::Desk,
     selection,
 };
-use crate::{provider::Receipt, sse::EventId};
+use crate::{limits::Limits, provider::Receipt, sse::EventId};
 
 /// What a request's head says of its body.
 struct Head {
@@ -67,12 +67,12 @@ pub(super) async fn publish(State(desk): State<Desk>, request: Request) -> Resul
 }
 
 impl Head {
-    fn read(headers: &HeaderMap, query: Option<&str>) -> Result<Self, Fault> {
+    fn read(headers: &HeaderMap, query: Option<&str>, limits: &Limits) -> Result<Self, Fault> {
         let topics = selection::publish_topics(query)?;
         let format = Format::of(headers)?;
         let idempotency_key = key::of(headers)?;
         if format != Format::Lines {
-            body::check_announced(headers)?;
+            body::check_announced(headers, limits)?;
         } else if idempotency_key.is_some() {
             return Err(Fault::bad_request(
                 "an idempotency key is of a whole body: a stream of lines is published as it \
@@ -89,11 +89,12 @@ async fn publish_body(
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Response, Fault> {
-    let head = Head::read(&parts.headers, parts.uri.query())?;
+    let limits = desk.tuning.get().limits;
+    let head = Head::read(&parts.headers, parts.uri.query(), &limits)?;
     let Format::Whole(whole) = head.format else {
         return lines::publish(desk, grant, &head.topics, body).await;
     };
-    let body = body::read_whole(body).await?;
+    let body = body::read_whole(body, &limits).await?;
     let key = head.idempotency_key.as_deref();
     match parse(whole, &parts.headers, &body, &head.topics).await? {
         Content::One(one) => {

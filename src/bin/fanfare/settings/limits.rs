@@ -42,6 +42,17 @@ pub(crate) struct LimitSettings {
     /// It costs no memory. A service manager must wait a little longer than both together.
     #[arg(long, value_name = "TIME", default_value_t = Span(limits::DRAIN_DEADLINE))]
     pub(crate) drain_deadline: Span,
+    /// Most bytes of one published message, and of one line of an NDJSON body; 256KiB at the most.
+    ///
+    /// Each request that publishes holds so much at most.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(limits::BODY_BYTES_MAX))]
+    pub(crate) body_bytes: Size,
+    /// Time within which a published message must have arrived, however it drips.
+    ///
+    /// Until then the request holds its connection and what has arrived. A stream of lines may pause
+    /// as long between two.
+    #[arg(long, value_name = "TIME", default_value_t = Span(limits::BODY_DEADLINE))]
+    pub(crate) body_deadline: Span,
     /// Time after which a connection ends whose peer acknowledges nothing.
     ///
     /// Until then the kernel holds what was sent.
@@ -89,6 +100,8 @@ impl From<&LimitSettings> for Limits {
         limits.topics_per_subscription = settings.topics_per_subscription;
         limits.write_stall_deadline = settings.write_stall_deadline.0;
         limits.drain_deadline = settings.drain_deadline.0;
+        limits.body_bytes = settings.body_bytes.0;
+        limits.body_deadline = settings.body_deadline.0;
         limits.unacknowledged_deadline = settings.unacknowledged_deadline.0;
         limits.send_buffer_bytes = settings.send_buffer_bytes.0;
         limits.receive_buffer_bytes = settings.receive_buffer_bytes.0;
