@@ -47,7 +47,8 @@ pub struct Limits {
     /// Most bytes of one published message: of a body, or of one line of an NDJSON body; from 1 to
     /// [`BODY_BYTES_MAX`], the default. Each request holds so many at most.
     pub body_bytes: usize,
-    /// A body must make progress within this time. Default: [`BODY_DEADLINE`].
+    /// A message must have arrived within this time, however it drips; a stream of lines may pause as
+    /// long between two. Default: [`BODY_DEADLINE`].
     pub body_deadline: Duration,
     /// Sent bytes that are not acknowledged for this long end a connection. Set at the start.
     /// Default: [`UNACKNOWLEDGED_DEADLINE`].

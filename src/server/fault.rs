@@ -81,8 +81,8 @@ impl Fault {
     }
 
     /// A message that did not arrive within this time.
-    pub(super) fn stalled(deadline: Duration) -> Self {
-        let text = format!("the message did not arrive within {} seconds", deadline.as_secs_f64());
+    pub(super) fn stalled(within: Duration) -> Self {
+        let text = format!("the message did not arrive within {} seconds", within.as_secs_f64());
         Self::new(StatusCode::REQUEST_TIMEOUT, text).closing()
     }
 

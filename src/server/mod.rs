@@ -64,14 +64,18 @@ pub async fn serve_handed_over<S>(received: &[u8], socket: S, publisher: Publish
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
-    let places = Places::of(publisher.provider().local());
+    let tuning = SharedTuning::default();
+    let limits = tuning.get().limits;
+    let places = Places::of(publisher.provider().local(), &limits);
     let registry = prometheus_client::registry::Registry::default();
-    let gates = Gates::new(Access::new(), DEFAULT_LISTEN).expect("everybody may do everything");
+    let gates =
+        Gates::new(Access::new(), DEFAULT_LISTEN, false).expect("everybody may do everything");
     let counters = Arc::default();
     let desk =
-        Desk::new(publisher, counters, registry, places, Arc::new(gates), None, Arc::default());
+        Desk::new(publisher, counters, registry, places, Arc::new(gates), tuning, Arc::default());
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    control::serve(received, socket, access::Peer(None), routes::router(desk), stopped).await;
+    control::serve(received, socket, access::Peer(None), routes::router(desk), limits, stopped)
+        .await;
 }
 
 /// A running server.

@@ -11,6 +11,7 @@ both_drivers!(
     the_strongest_of_four_sources_holds,
     a_hang_up_changes_what_can_change_and_drops_nobody,
     a_broken_file_changes_nothing,
+    a_hang_up_reads_the_tokens_again,
     a_server_does_not_start_with_a_setting_that_cannot_be,
 );
 
@@ -139,6 +140,25 @@ fn a_broken_file_changes_nothing(driver: Driver) {
     assert_eq!(topics_max(&server), "5");
     server.publish(&["t"], "still here");
     assert_eq!(subscriber.next().data(), "still here");
+}
+
+fn a_hang_up_reads_the_tokens_again(driver: Driver) {
+    let text = |token| format!("[{{\"token\": \"{token}\", \"publish\": [\"t\"]}}]");
+    let (old, new) = ("old-token-of-32-bytes-and-some-more", "new-token-of-32-bytes-and-some-more");
+    let tokens = File::new("tokens", driver, &text(old));
+    let server = Options::new(driver).variable("FANFARE_TOKEN_FILE", tokens.path()).start();
+    let publish = |token| {
+        let mut connection = server.connect();
+        let head = "POST /publish?topic=t HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n";
+        let request = format!("{head}Authorization: Bearer {token}\r\n\r\nx");
+        connection.send(request.as_bytes());
+        connection.response().status
+    };
+    assert_eq!((publish(old), publish(new)), (202, 401));
+    tokens.write(&text(new));
+    server.hang_up();
+    server.await_log_with("settings read again");
+    assert_eq!((publish(old), publish(new)), (401, 202));
 }
 
 fn a_server_does_not_start_with_a_setting_that_cannot_be(driver: Driver) {

@@ -11,7 +11,7 @@ use super::{
 
 /// The settings that hold at once, or for new connections. A change of any other holds from the
 /// next start.
-const RELOADABLE: [&str; 12] = [
+const RELOADABLE: [&str; 29] = [
     "drain",
     "log",
     "lag",
@@ -24,6 +24,23 @@ const RELOADABLE: [&str; 12] = [
     "drain-deadline",
     "body-bytes",
     "body-deadline",
+    "subscribe",
+    "publish",
+    "token-file",
+    "jwt-key-file",
+    "jwt-audience",
+    "jwt-issuer",
+    "jwt-leeway",
+    "jwt-expiry",
+    "jwt-claim",
+    "token-cookie",
+    "token-parameter",
+    "trusted-proxy",
+    "forwarded-header",
+    "connections-per-ip",
+    "connections-per-token",
+    "publish-rate",
+    "publish-burst",
 ];
 
 /// Reads the settings again, as often as it is asked.
@@ -75,6 +92,8 @@ impl<'r> Reloader<'r> {
 
     fn try_reload(&mut self, server: &Server) -> Result<Changes, Box<dyn Error>> {
         let resolved = settings::resolve(self.flags, &|variable| env::var_os(variable))?;
+        // Keys and tokens may be others in files of the same names. This may fail: it comes first.
+        server.set_access(resolved.settings.access.access()?)?;
         server.reload(&reloadable(&resolved.settings, server))?;
         self.logging.set(&resolved.settings.server.log)?;
         self.drain = resolved.settings.server.drain.0;

@@ -1,6 +1,6 @@
 //! Reading bodies: with a bound, and giving up on those that take too long.
 
-use std::str::Utf8Error;
+use std::{str::Utf8Error, time::Duration};
 
 use axum::{
     body::Body,
@@ -15,6 +15,27 @@ use crate::{
     limits::{self, Limits},
     server::fault::Fault,
 };
+
+/// When a message must have arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    /// How long that was.
+    within: Duration,
+}
+
+impl Deadline {
+    /// That of one whose time begins now.
+    pub(super) fn of(limits: &Limits) -> Self {
+        let within = limits.body_deadline;
+        Self { at: Instant::now() + within, within }
+    }
+
+    /// Later by what is not its sender's time.
+    pub(super) fn put_off(&mut self, time: Duration) {
+        self.at += time;
+    }
+}
 
 /// Refuses a body before it is sent, if its head says that it is too large.
 pub(super) fn check_announced(headers: &HeaderMap, limits: &Limits) -> Result<(), Fault> {
@@ -54,9 +75,9 @@ pub(super) fn not_utf8(fault: Utf8Error) -> Fault {
 
 /// The whole body, at most [`Limits::body_bytes`].
 pub(super) async fn read_whole(body: &mut Body, limits: &Limits) -> Result<Vec<u8>, Fault> {
-    let deadline = Instant::now() + limits.body_deadline;
+    let deadline = Deadline::of(limits);
     let mut whole = Vec::new();
-    while let Some(chunk) = next_chunk(body, deadline, limits).await? {
+    while let Some(chunk) = next_chunk(body, deadline).await? {
         if whole.len() + chunk.len() > limits.body_bytes {
             return Err(Fault::too_large("body", limits.body_bytes));
         }
@@ -68,12 +89,11 @@ pub(super) async fn read_whole(body: &mut Body, limits: &Limits) -> Result<Vec<u
 /// The next bytes of a body; none at its end.
 pub(super) async fn next_chunk(
     body: &mut Body,
-    deadline: Instant,
-    limits: &Limits,
+    deadline: Deadline,
 ) -> Result<Option<Bytes>, Fault> {
     loop {
-        let frame = tokio::time::timeout_at(deadline, body.frame());
-        match frame.await.map_err(|_| Fault::stalled(limits.body_deadline))? {
+        let frame = tokio::time::timeout_at(deadline.at, body.frame());
+        match frame.await.map_err(|_| Fault::stalled(deadline.within))? {
             None => return Ok(None),
             Some(Err(_)) => return Err(Fault::bad_request("the body was cut off or malformed")),
             Some(Ok(frame)) => {

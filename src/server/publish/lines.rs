@@ -12,7 +12,11 @@ use axum::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{body::next_chunk, item::Addressed, json::parse_one};
+use super::{
+    body::{Deadline, next_chunk},
+    item::Addressed,
+    json::parse_one,
+};
 use crate::{
     limits::Limits,
     provider::Receipt,
@@ -53,9 +57,9 @@ pub(super) async fn publish(
     body: &mut Body,
 ) -> Result<Response, Fault> {
     let mut lines = Lines::new(desk, grant, topics);
-    let mut deadline = Instant::now() + lines.limits.body_deadline;
+    let mut deadline = Deadline::of(&lines.limits);
     loop {
-        let chunk = match next_chunk(body, deadline, &lines.limits).await {
+        let chunk = match next_chunk(body, deadline).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(fault) => return Err(fault.at(lines.progress())),
@@ -63,11 +67,11 @@ pub(super) async fn publish(
         let waiting = Instant::now();
         desk.publisher.ready().await;
         // That is not the sender's time.
-        deadline += waiting.elapsed();
+        deadline.put_off(waiting.elapsed());
         lines.add(&chunk)?;
         if chunk.contains(&b'\n') {
             // The next line has its own.
-            deadline = Instant::now() + lines.limits.body_deadline;
+            deadline = Deadline::of(&lines.limits);
         }
     }
     let accepted = lines.finish()?;

@@ -47,9 +47,10 @@ pub(crate) struct LimitSettings {
     /// Each request that publishes holds so much at most.
     #[arg(long, value_name = "SIZE", default_value_t = Size(limits::BODY_BYTES_MAX))]
     pub(crate) body_bytes: Size,
-    /// Time within which something more of a body must arrive.
+    /// Time within which a published message must have arrived, however it drips.
     ///
-    /// Until then the request holds its connection and what has arrived.
+    /// Until then the request holds its connection and what has arrived. A stream of lines may pause
+    /// as long between two.
     #[arg(long, value_name = "TIME", default_value_t = Span(limits::BODY_DEADLINE))]
     pub(crate) body_deadline: Span,
     /// Time after which a connection ends whose peer acknowledges nothing.
