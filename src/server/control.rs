@@ -38,7 +38,7 @@ use self::{
     gate::{Gate, Refusal},
     watched_body::WatchedBody,
 };
-use super::{access::Peer, fault::Fault};
+use super::{access::Peer, admission::EVENTS_PATH, fault::Fault};
 use crate::{
     engine::{Asked, HandedOver, SharedTuning},
     http,
@@ -227,13 +227,13 @@ async fn answer(
     if !has_length(&request) {
         return Ok(Fault::without_length().into_response());
     }
-    let is_get = request.method() == Method::GET;
+    let subscribes = request.method() == Method::GET && request.uri().path() == EVENTS_PATH;
     let (head, body) = request.into_parts();
     let (body, is_read) = WatchedBody::new(body);
     let mut response = router.oneshot(Request::from_parts(head, body)).await?;
     // A subscription is refused as by a core, which closes. Where the next request begins, is only known
     // to whoever has read a body to its end.
-    let is_refused = is_get && !response.status().is_success();
+    let is_refused = subscribes && !response.status().is_success();
     if is_refused || !is_read.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -187,7 +187,8 @@ impl Server {
 
     /// Asks it to end gently: no new connections, and event streams end in order, one after the other
     /// over this time or [`limits::DRAIN_PACE`] each if that is less, each told when to come back.
-    /// Until then messages are taken and delivered; `/ready` says 503 where it still can be asked.
+    /// Until its turn comes a stream goes on with what this process publishes. Over HTTP messages are
+    /// refused with a 503, because whoever has left would not get them; so is `/ready`.
     /// Returns at once; [`wait`](Self::wait) for the end, and a [`shutdown`](Self::shutdown) hurries.
     pub fn drain(&self, over: Duration) {
         self.is_draining.store(true, Ordering::Relaxed);

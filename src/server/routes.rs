@@ -30,7 +30,7 @@ use super::{
 use crate::{
     engine::SharedTuning,
     limits::{self, Limits},
-    provider::{DEFAULT_TOPIC, LocalProvider, Publisher, SubscribeRequest},
+    provider::{Closed, DEFAULT_TOPIC, LocalProvider, Publisher, SubscribeRequest},
 };
 
 /// What the handlers share. Clones are cheap.
@@ -90,6 +90,12 @@ impl Desk {
         let registry = Arc::new(registry);
         let facades = Facades::default();
         Self { publisher, counters, facades, gates, registry, subscriptions, tuning, is_draining }
+    }
+
+    /// Whether messages are taken. While the server drains they are not: subscribers that have left would
+    /// never get them.
+    pub(super) fn check_open(&self) -> Result<(), Fault> {
+        if self.is_draining.load(Ordering::Relaxed) { Err(Closed.into()) } else { Ok(()) }
     }
 
     pub(super) fn with_facades(mut self, facades: Facades) -> Self {

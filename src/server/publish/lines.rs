@@ -134,6 +134,7 @@ impl<'d> Lines<'d> {
             }
         }
         if !batch.is_empty() {
+            self.desk.check_open()?;
             self.grant.check_batch(&batch)?;
             let receipts = self.desk.publisher.publish_batch(&batch)?;
             self.last = receipts.last().and_then(Receipt::id);

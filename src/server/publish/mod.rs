@@ -131,6 +131,7 @@ pub(super) async fn publish_whole(
     batch: &[Addressed<'_>],
 ) -> Result<Vec<Receipt>, Fault> {
     desk.publisher.ready().await;
+    desk.check_open()?;
     grant.check_batch(batch)?;
     let receipts = match key {
         Some(key) => desk.publisher.publish_once(key, batch)?,
