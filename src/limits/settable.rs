@@ -160,6 +160,7 @@ impl Limits {
     }
 
     /// These, but with what is set at the start as it was then.
+    #[cfg(not(fanfare_loom))]
     pub(crate) fn after_the_start(self, start: &Self) -> Self {
         Self {
             unacknowledged_deadline: start.unacknowledged_deadline,

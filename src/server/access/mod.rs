@@ -213,7 +213,7 @@ impl Access {
     }
 
     /// The name of the cookie that a token may be in. Default: `fanfare_token`. Such a token is believed
-    /// only if the page that the request comes from is of this server, or of a [listed](Self::cors_origins)
+    /// only if the page that the request comes from is of this server, or of a [listed](Self::cors_origin)
     /// origin; to publish, the request must say which.
     #[must_use]
     pub fn cookie(mut self, name: impl Into<String>) -> Self {
