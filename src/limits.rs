@@ -195,6 +195,44 @@ pub const QUESTIONS_MAX: usize = 16 * 1024;
 /// holds the core some 0.5 ms.
 pub const CONNECTIONS_PER_PAGE: usize = 256;
 
+/// Connections listed at a time, at least, while there are so many: the stretch of
+/// [`CONNECTIONS_PER_PAGE`] slots that reaches this number ends the list.
+pub const CONNECTIONS_LISTED_MIN: usize = 64;
+
+/// Stretches of slots looked at for one list of connections: a core is held up by one at a time.
+pub const STRETCHES_PER_LIST: usize = 16;
+
+/// A core that does not answer an operator within this time has ended, or has too much to do.
+pub const INQUIRY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Topics looked at to find the busiest. Each costs some 50 ns of the control runtime.
+pub const TOPICS_LOOKED_AT_MAX: usize = 64 * 1024;
+
+/// Most of the busiest topics that are listed. Each costs its name twice: 512 KiB at most.
+pub const TOPICS_LISTED_MAX: usize = 1000;
+
+/// Most connections to the operator's port, each as one of [`CONTROL_CONNECTIONS_MAX`].
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Most of them that watch the figures live; the others are left for everything else.
+pub const ADMIN_WATCHERS_MAX: usize = 16;
+
+/// Topics whose changed number of subscribers waits to be told. Each costs its name and some 100 B:
+/// 23 MiB at most.
+pub const PRESENCE_CHANGES_MAX: usize = 64 * 1024;
+
+/// Most of them that are told at a time: some 150 KB of the history.
+pub const PRESENCE_TOLD_MAX: usize = 1024;
+
+/// Time between two times that changed numbers of subscribers are told.
+pub const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two snapshots of the figures, while somebody watches.
+pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A listener that cannot accept, for want of descriptors, tries again after this long.
+pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// Commands waiting for a core.
 pub const COMMAND_QUEUE: usize = 64;
 
@@ -309,4 +347,5 @@ pub const CLIENT_IDLE_GRACE: Duration = Duration::from_millis(10);
 pub const BLOCKING_READ_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MAX);
+const _: () = assert!(ADMIN_WATCHERS_MAX < ADMIN_CONNECTIONS_MAX);
 const _: () = assert!(CONTROL_SUBSCRIPTIONS_MAX < CONTROL_CONNECTIONS_MAX);

@@ -111,7 +111,7 @@ impl Cores {
     /// Closes a connection, whose end has the reason [`EndReason::Operator`]. False: it is not there.
     /// None as for [`page`](Self::page).
     pub async fn close(&self, id: ConnectionId) -> Option<bool> {
-        self.ask(id.core as usize, |reply| Inquiry::Close { socket: id.socket, reply }).await
+        self.ask(id.core(), |reply| Inquiry::Close { socket: id.socket, reply }).await
     }
 
     async fn ask<T>(
@@ -182,6 +182,13 @@ impl<D: Driver> Core<D> {
     pub(super) fn seconds(&mut self, now: Instant) -> u32 {
         let began = *self.began.get_or_insert(now);
         u32::try_from(now.saturating_duration_since(began).as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+impl ConnectionId {
+    /// The number of its core, from 0.
+    pub fn core(self) -> usize {
+        self.core as usize
     }
 }
 

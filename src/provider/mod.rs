@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 pub use self::{
     local::{
-        AfterGap, DEFAULT_TOPIC, GAP_EVENT, Ids, LocalProvider, LocalProviderBuilder,
-        LocalSubscription, Reader, Replay, ReplayRequest, Replayed, Replayer, Retained, Start,
-        TopicError, check_topic, check_topic_or_pattern, covers,
+        AfterGap, Busiest, DEFAULT_TOPIC, GAP_EVENT, Ids, LocalProvider, LocalProviderBuilder,
+        LocalSubscription, PRESENCE_EVENT, Reader, Replay, ReplayRequest, Replayed, Replayer,
+        Retained, Start, TopicError, check_topic, check_topic_or_pattern, covers,
     },
     publisher::Publisher,
     receipt::{PublishError, Receipt},

@@ -1,16 +1,19 @@
 //! The control runtime: HTTP on the connections that the cores hand over.
 //!
-//! One thread runs everything that is not fan-out. It has no listener: a core accepts, reads the
-//! first head, and passes the socket on with what it has read, so one port serves everything. From
-//! there hyper speaks HTTP/1 behind a `gate`, and axum routes.
+//!
+//! One thread runs everything that is not fan-out. Its public side has no listener: a core accepts,
+//! reads the first head, and passes the socket on with what it has read, so one port serves
+//! everything. From there hyper speaks HTTP/1 behind a `gate`, and axum routes. The operator's side has
+//! a listener.
 
 mod gate;
 mod watched_body;
 
 use std::{
     convert::Infallible,
+    future::{Future, pending},
     io::{self, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::fd::OwnedFd,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -59,13 +62,56 @@ pub(super) struct Arrivals {
     pub(super) asked: mpsc::Receiver<Asked>,
 }
 
-/// What the runtime's tasks share.
-struct Connections {
+/// What runs beside the connections, until the runtime stops.
+pub(super) type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What not every server has.
+#[derive(Default)]
+pub(super) struct Extras {
+    pub(super) door: Option<Door>,
+    pub(super) beside: Vec<Beside>,
+}
+
+/// A listener of the runtime's own.
+#[derive(Debug)]
+pub(super) struct Door {
+    listener: TcpListener,
+    side: Side,
+}
+
+/// Such a one, in the runtime.
+#[derive(Debug)]
+struct OpenDoor {
+    listener: net::TcpListener,
+    side: Side,
+}
+
+/// Who answers connections, and how many at a time.
+#[derive(Clone, Debug)]
+struct Side {
     router: Router,
     permits: Arc<Semaphore>,
+}
+
+/// What the runtime's tasks share.
+struct Connections {
+    public: Side,
     tuning: SharedTuning,
     stop: watch::Receiver<bool>,
     tasks: JoinSet<()>,
+}
+
+impl Door {
+    /// The listener is a non-blocking one.
+    pub(super) fn new(listener: TcpListener, router: Router, permits: Arc<Semaphore>) -> Self {
+        Self { listener, side: Side { router, permits } }
+    }
+
+    /// Only in the runtime.
+    fn open(self) -> io::Result<OpenDoor> {
+        let listener = net::TcpListener::from_std(self.listener)?;
+        Ok(OpenDoor { listener, side: self.side })
+    }
 }
 
 impl Control {
@@ -75,14 +121,19 @@ impl Control {
         permits: Arc<Semaphore>,
         arrivals: Arrivals,
         tuning: SharedTuning,
+        extras: Extras,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
-        let connections =
-            Connections { router, permits, tuning, stop: stopped, tasks: JoinSet::new() };
+        let public = Side { router, permits };
+        let mut connections = Connections { public, tuning, stop: stopped, tasks: JoinSet::new() };
+        let inside = runtime.enter();
+        let door = extras.door.map(Door::open).transpose()?;
+        extras.beside.into_iter().for_each(|beside| connections.run_beside(beside));
+        drop(inside);
         let thread = thread::Builder::new()
             .name("fanfare-control".into())
-            .spawn(move || run(&runtime, connections, arrivals))?;
+            .spawn(move || run(&runtime, connections, arrivals, door))?;
         Ok(Self { stop, thread })
     }
 
@@ -99,9 +150,14 @@ impl Control {
     }
 }
 
-fn run(runtime: &Runtime, mut connections: Connections, arrivals: Arrivals) {
+fn run(
+    runtime: &Runtime,
+    mut connections: Connections,
+    arrivals: Arrivals,
+    door: Option<OpenDoor>,
+) {
     runtime.block_on(async {
-        connections.take_up(arrivals).await;
+        connections.take_up(arrivals, door).await;
         let deadline = connections.tuning.get().limits.drain_deadline;
         if tokio::time::timeout(deadline, connections.drain()).await.is_err() {
             tracing::warn!(cut = connections.tasks.len(), "requests did not end in time");
@@ -110,16 +166,29 @@ fn run(runtime: &Runtime, mut connections: Connections, arrivals: Arrivals) {
 }
 
 impl Connections {
-    async fn take_up(&mut self, arrivals: Arrivals) {
+    /// Runs something until it ends or all does.
+    fn run_beside(&mut self, beside: Beside) {
+        let mut stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = beside => {}
+                _ = stop.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    }
+
+    async fn take_up(&mut self, arrivals: Arrivals, door: Option<OpenDoor>) {
         let Arrivals { mut handed_over, mut asked } = arrivals;
         let mut stop = self.stop.clone();
         let mut questions = JoinSet::new();
+        let public = self.public.clone();
         loop {
             tokio::select! {
                 handed = handed_over.recv() => match handed {
-                    Some(handed) => self.spawn(handed),
+                    Some(handed) => self.spawn(handed, &public),
                     None => return,
                 },
+                (handed, side) = come_in(door.as_ref()) => self.spawn(handed, &side),
                 Some(ended) = self.tasks.join_next() => log_panic(ended),
                 Some(asked) = asked.recv(), if questions.len() < limits::QUESTIONS_MAX => {
                     questions.spawn(asked.run());
@@ -130,14 +199,14 @@ impl Connections {
         }
     }
 
-    fn spawn(&mut self, handed: HandedOver) {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+    fn spawn(&mut self, handed: HandedOver, side: &Side) {
+        let Ok(permit) = Arc::clone(&side.permits).try_acquire_owned() else {
             if let Err(fault) = refuse(handed) {
                 tracing::debug!(%fault, "connection not refused in full");
             }
             return;
         };
-        let (router, stop) = (self.router.clone(), self.stop.clone());
+        let (router, stop) = (side.router.clone(), self.stop.clone());
         let limits = self.tuning.get().limits;
         self.tasks.spawn(async move {
             serve_socket(handed, router, limits, stop).await;
@@ -149,6 +218,22 @@ impl Connections {
         while let Some(ended) = self.tasks.join_next().await {
             log_panic(ended);
         }
+    }
+}
+
+/// Whoever comes next; where there is no door, nobody does.
+async fn come_in(door: Option<&OpenDoor>) -> (HandedOver, Side) {
+    let Some(OpenDoor { listener, side }) = door else { return pending().await };
+    loop {
+        let accepted = listener.accept().await.and_then(|(socket, _)| socket.into_std());
+        match accepted {
+            Ok(socket) => {
+                let handed = HandedOver { socket: socket.into(), received: Vec::new() };
+                return (handed, side.clone());
+            }
+            Err(fault) => tracing::warn!(%fault, "an operator cannot come in"),
+        }
+        tokio::time::sleep(limits::ACCEPT_AGAIN_AFTER).await;
     }
 }
 

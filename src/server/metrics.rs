@@ -33,7 +33,7 @@ pub(super) struct ControlCounters {
 }
 
 /// Where the figures come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sources {
     /// None where the messages are in no Log of this process.
     pub(super) provider: Option<LocalProvider>,
@@ -78,6 +78,11 @@ impl ControlCounters {
     pub(super) fn count_published(&self, messages: u64) {
         self.published.fetch_add(messages, Ordering::Relaxed);
     }
+
+    /// Messages that were published over HTTP.
+    pub(super) fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
 }
 
 /// A registry of everything.
@@ -110,6 +115,11 @@ impl Collector for Sources {
 }
 
 impl Sources {
+    /// Connections in the control runtime at the moment.
+    pub(super) fn control_connections(&self) -> usize {
+        self.control_places - self.control_permits.available_permits()
+    }
+
     fn encode_cores(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         for (name, help, read) in COUNTERS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -163,7 +173,7 @@ impl Sources {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let over_http = self.control.published.load(Ordering::Relaxed);
+        let over_http = self.control.published();
         let over_http =
             ("fanfare_http_messages_published", "Messages published over HTTP.", over_http);
         let anywhere = self.provider.as_ref().map(|provider| {
@@ -178,9 +188,8 @@ impl Sources {
     }
 
     fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let control = self.control_places - self.control_permits.available_permits();
         let help = "Connections in the control runtime.";
-        let control = [("fanfare_control_connections", help, control as u64)];
+        let control = [("fanfare_control_connections", help, self.control_connections() as u64)];
         let of_log = self.provider.as_ref().map(log_gauges).into_iter().flatten();
         for (name, help, value) in of_log.chain(control) {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

@@ -5,12 +5,14 @@
 //! `selection`, so a subscription means the same in both places.
 
 mod access;
+mod admin;
 mod admission;
 mod control;
 mod event_stream;
 mod facade;
 mod fault;
 mod metrics;
+mod presence;
 mod publish;
 mod reload;
 mod routes;
@@ -18,7 +20,7 @@ mod selection;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -33,8 +35,9 @@ use tokio::sync::{Semaphore, mpsc};
 pub use self::access::Jwt;
 use self::{
     access::Gates,
+    admin::Stats,
     admission::{Place, Subscriptions},
-    control::{Arrivals, Control},
+    control::{Arrivals, Control, Extras},
     facade::Facades,
     metrics::{ControlCounters, Sources},
     routes::{Desk, Places},
@@ -53,7 +56,7 @@ use crate::{
     },
     limits::{self, LimitError, Limits},
     log::LogOptions,
-    provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher},
+    provider::{LagPolicy, LocalProvider, LocalProviderBuilder, Provider, Publisher, TopicError},
 };
 
 /// Answers the requests of a connection on which `received` has arrived, as if a core had handed it over,
@@ -100,6 +103,7 @@ pub struct Server {
     /// Whether it has been told to end.
     is_draining: Arc<AtomicBool>,
     gates: Arc<Gates>,
+    admin_addr: Option<SocketAddr>,
     /// None once it has been waited for.
     control: Option<Control>,
 }
@@ -109,9 +113,11 @@ pub struct Server {
 pub struct ServerBuilder {
     publisher: Option<Publisher>,
     listen: io::Result<SocketAddr>,
+    admin: Option<io::Result<SocketAddr>>,
     cores: Option<NonZeroUsize>,
     driver: DriverChoice,
     local: LocalProviderBuilder,
+    presence: Option<String>,
     connection_age: Option<Duration>,
     facades: Facades,
     access: Access,
@@ -125,6 +131,18 @@ pub enum StartError {
     /// The caller's address cannot be resolved.
     #[error("cannot resolve the address to listen on")]
     Address(#[source] io::Error),
+    /// The operator's address cannot be listened on.
+    #[error("cannot listen for operators on {address}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        fault: io::Error,
+    },
+    /// Presence cannot be told on this topic.
+    #[error("cannot tell presence there")]
+    Presence(#[source] TopicError),
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] engine::StartError),
@@ -145,9 +163,11 @@ impl Server {
         ServerBuilder {
             publisher: None,
             listen: Ok(DEFAULT_LISTEN),
+            admin: None,
             cores: None,
             driver: DriverChoice::Auto,
             local: LocalProvider::builder(),
+            presence: None,
             connection_age: None,
             facades: Facades::default(),
             access: Access::new(),
@@ -168,6 +188,11 @@ impl Server {
     /// Where it listens: the port that was given where 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.engine.local_addr()
+    }
+
+    /// Where it listens for operators, if it does.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
     }
 
     /// How many cores it runs.
@@ -232,6 +257,7 @@ impl Server {
         arrivals: Arrivals,
         gates: Arc<Gates>,
         facades: Facades,
+        admin: Option<TcpListener>,
     ) -> io::Result<Control> {
         let control = Arc::new(ControlCounters::default());
         let local = self.publisher.provider().local();
@@ -245,8 +271,10 @@ impl Server {
             control_permits: Arc::clone(&permits),
             control_places: places.connections,
         };
-        let registry = metrics::registry(self.driver(), self.driver_reason(), sources);
         let (tuning, is_draining) = (self.tuning.clone(), Arc::clone(&self.is_draining));
+        let (driver, why) = (self.driver(), self.driver_reason());
+        let stats = Stats::new(sources.clone(), driver, why, Arc::clone(&is_draining));
+        let registry = metrics::registry(driver, why, sources);
         let desk = Desk::new(
             self.publisher(),
             control,
@@ -255,8 +283,14 @@ impl Server {
             gates,
             tuning.clone(),
             is_draining,
-        );
-        Control::start(routes::router(desk.with_facades(facades)), permits, arrivals, tuning)
+        )
+        .with_facades(facades);
+        let admin =
+            admin.map(|listener| admin::open(listener, self.engine.cores(), stats, desk.clone()));
+        let (door, feed) = admin.unzip();
+        let beside = feed.into_iter().chain(local.and_then(presence::start)).collect();
+        let extras = Extras { door, beside };
+        Control::start(routes::router(desk), permits, arrivals, tuning, extras)
     }
 
     /// Ends the control runtime's part.
@@ -291,9 +325,25 @@ impl ServerBuilder {
     /// Default: 127.0.0.1:8080.
     #[must_use]
     pub fn listen(mut self, address: impl ToSocketAddrs) -> Self {
-        self.listen = address.to_socket_addrs().and_then(|mut addresses| {
-            addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
-        });
+        self.listen = resolve(address);
+        self
+    }
+
+    /// Where operators are answered, on a port of its own: a dashboard at `/`, `/stats` and
+    /// `/stats/live`, `/connections`, which can be closed by `DELETE`, `/topics`, and the probes.
+    /// Default: nowhere.
+    ///
+    /// Whoever reaches the address may use it: keep it on loopback, or on a network that is yours. A
+    /// request for a host that is neither an IP address nor `localhost` is refused.
+    ///
+    /// ```
+    /// let server = fanfare::Server::builder().listen("127.0.0.1:0").admin("127.0.0.1:0").start()?;
+    /// println!("dashboard: http://{}/", server.admin_addr().expect("it was asked for"));
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn admin(mut self, address: impl ToSocketAddrs) -> Self {
+        self.admin = Some(resolve(address));
         self
     }
 
@@ -342,6 +392,16 @@ impl ServerBuilder {
     #[must_use]
     pub fn lag_bytes(mut self, bytes: u64) -> Self {
         self.local = self.local.lag_bytes(bytes);
+        self
+    }
+
+    /// Tells on this topic how many subscribers the other topics have: an event of type
+    /// [`PRESENCE_EVENT`](crate::provider::PRESENCE_EVENT) for each whose number has changed, once in
+    /// [`limits::PRESENCE_INTERVAL`] at most. Whoever may subscribe to it learns the topics' names.
+    /// Default: nowhere. A provider of one's own has its own setting for it.
+    #[must_use]
+    pub fn presence(mut self, topic: impl Into<String>) -> Self {
+        self.presence = Some(topic.into());
         self
     }
 
@@ -404,7 +464,14 @@ impl ServerBuilder {
         let listen = self.listen.map_err(StartError::Address)?;
         let tuning = SharedTuning::new(self.tuning);
         let gates = Arc::new(Gates::new(self.access, listen, self.facades.has_mercure())?);
-        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(self.local.build()));
+        let admin = self.admin.transpose().map_err(StartError::Address)?;
+        let admin = admin.map(admin::listen).transpose()?;
+        let admin_addr = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+        let local = match &self.presence {
+            Some(topic) => self.local.presence(topic).map_err(StartError::Presence)?,
+            None => self.local,
+        };
+        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(local.build()));
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
         let (questions, asked) = mpsc::channel(limits::QUESTION_QUEUE);
@@ -432,16 +499,22 @@ impl ServerBuilder {
             tuning,
             is_draining: Arc::default(),
             gates: Arc::clone(&gates),
+            admin_addr,
             control: None,
         };
         // From here on, dropping the server ends what runs.
         server.control = Some(
             server
-                .start_control(Arrivals { handed_over, asked }, gates, self.facades)
+                .start_control(Arrivals { handed_over, asked }, gates, self.facades, admin)
                 .map_err(StartError::Control)?,
         );
         Ok(server)
     }
+}
+
+fn resolve(address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+    let first = address.to_socket_addrs()?.next();
+    first.ok_or_else(|| io::Error::other("the name has no address"))
 }
 
 #[cfg(test)]

@@ -112,9 +112,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .route(EVENTS_PATH, get(events))
         .route("/publish", post(publish))
         .route("/subscribers", get(subscribers))
-        .route("/health", get("ok"))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
+        .merge(probes())
         .merge(desk.facades.routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -123,6 +121,14 @@ pub(super) fn router(desk: Desk) -> Router {
         Some(cors) => router.layer(cors),
         None => router,
     }
+}
+
+/// What is asked by programs that watch over the server.
+pub(super) fn probes() -> Router<Desk> {
+    Router::new()
+        .route("/health", get("ok"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
 }
 
 async fn page() -> impl IntoResponse {
@@ -220,7 +226,7 @@ async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Fault> {
 
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-async fn unknown_path(request: Request) -> Response {
+pub(super) async fn unknown_path(request: Request) -> Response {
     if request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, POST")]).into_response();
     }
@@ -228,7 +234,7 @@ async fn unknown_path(request: Request) -> Response {
 }
 
 /// The router adds which methods are allowed.
-async fn wrong_method(request: Request) -> Response {
+pub(super) async fn wrong_method(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }

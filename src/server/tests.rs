@@ -61,9 +61,14 @@ impl Served {
         );
         let (hand_over, handed_over) = mpsc::channel(8);
         let arrivals = Arrivals { handed_over, asked: mpsc::channel(1).1 };
-        let control =
-            Control::start(routes::router(desk), permits, arrivals, SharedTuning::new(tuning))
-                .unwrap();
+        let control = Control::start(
+            routes::router(desk),
+            permits,
+            arrivals,
+            SharedTuning::new(tuning),
+            Extras::default(),
+        )
+        .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { provider, listener, hand_over, control: Some(control) }
     }

@@ -12,6 +12,9 @@ export const patience = 60_000
 /** The server under test, of a script that gets one. */
 export const url = process.argv[2] && new URL(process.argv[2])
 
+/** Where that server answers operators, of a script that is told. */
+export const adminUrl = process.argv[3] && new URL(process.argv[3])
+
 /** Waits until `ask` gives something true, and returns that. */
 export async function eventually(what, ask) {
   const deadline = Date.now() + patience

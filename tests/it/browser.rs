@@ -7,16 +7,21 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Driver, Server, skip};
+use crate::harness::{Driver, Options, skip};
 
 both_drivers!(
     the_page_shows_publishes_and_counts,
+    the_dashboard_is_live_and_closes_a_connection,
     a_browser_reconnects_without_a_gap_or_is_told,
     the_npm_package_eventsource_subscribes_and_resumes,
 );
 
 fn the_page_shows_publishes_and_counts(driver: Driver) {
     run("page.mjs", driver);
+}
+
+fn the_dashboard_is_live_and_closes_a_connection(driver: Driver) {
+    run("dashboard.mjs", driver);
 }
 
 fn a_browser_reconnects_without_a_gap_or_is_told(driver: Driver) {
@@ -33,9 +38,10 @@ fn run(script: &str, driver: Driver) {
     if let Some(missing) = missing(&folder, script) {
         return skip(&format!("{missing} is not installed (tests/browser/setup.sh installs it)"));
     }
-    let mut server = Server::start(driver);
+    let mut server = Options::new(driver).argument("--admin=127.0.0.1:0").start();
     let mut command = Command::new("node");
     command.arg(folder.join(script)).arg(format!("http://{}", server.address()));
+    command.arg(format!("http://{}", server.admin()));
     let mut node = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

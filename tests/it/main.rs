@@ -11,6 +11,7 @@
 mod harness;
 
 mod access;
+mod admin;
 mod bad_input;
 mod broadcast;
 mod browser;
@@ -25,6 +26,7 @@ mod http_conformance;
 mod http_safety;
 mod one_port;
 mod patterns;
+mod presence;
 mod process;
 mod provider;
 mod proxies;

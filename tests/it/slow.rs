@@ -16,7 +16,7 @@ both_drivers!(
 );
 
 /// A connection that can hold little that its user has not read.
-fn narrow_connection(server: &Server) -> Connection {
+pub(crate) fn narrow_connection(server: &Server) -> Connection {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
     socket.connect(&server.address().into()).expect("the server accepts");

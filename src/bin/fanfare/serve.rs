@@ -73,6 +73,12 @@ fn builder(settings: &Settings) -> ServerBuilder {
     if let Some(cores) = server.cores {
         builder = builder.cores(cores.into());
     }
+    if let Some(address) = &server.admin {
+        builder = builder.admin(address.as_str());
+    }
+    if let Some(topic) = &server.presence {
+        builder = builder.presence(topic);
+    }
     for facade in &server.facade {
         builder = builder.facade((*facade).into());
     }
@@ -114,6 +120,8 @@ fn greet(server: &Server) {
          publish:   curl --json '{{\"data\":\"hello\"}}' 'http://{address}/publish?topic=demo'\n",
         env!("CARGO_PKG_VERSION"),
     );
+    let operate = server.admin_addr().map(|address| format!("operate:   http://{address}/\n"));
+    let lines = lines + &operate.unwrap_or_default();
     // Nobody may be reading, and that is no reason not to serve.
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AfterGap, LocalProvider, Replay, Replayer, lag::LagRule};
+use super::{
+    AfterGap, LocalProvider, Replay, Replayer, TopicError, check_topic, lag::LagRule,
+    presence::Presence,
+};
 use crate::{
     log::{Log, LogOptions},
     provider::LagPolicy,
@@ -50,6 +53,7 @@ pub(super) struct Settings {
     pub(super) after_gap: AfterGap,
     pub(super) lag: LagRule,
     pub(super) replayer: Option<Box<dyn Replayer>>,
+    pub(super) presence: Option<Presence>,
     pub(super) clock: Clock,
 }
 
@@ -103,6 +107,19 @@ impl LocalProviderBuilder {
         self
     }
 
+    /// On which topic it is told how many subscribers each other topic has, when that changes and
+    /// [`tell_presence`](LocalProvider::tell_presence) is called: events of type
+    /// [`PRESENCE_EVENT`](super::PRESENCE_EVENT) with the data `{"topic":"lobby","subscribers":3}`, or
+    /// `{"missed":true}` where more topics changed than there was room to note. Default: nowhere.
+    ///
+    /// # Errors
+    /// [`TopicError`] if nothing can be published to such a topic.
+    pub fn presence(mut self, topic: &str) -> Result<Self, TopicError> {
+        check_topic(topic)?;
+        self.settings.presence = Some(Presence::new(topic));
+        Ok(self)
+    }
+
     /// What tells the time since some moment, for the age of messages and of idempotency keys; it must never go back. Default:
     /// the system's monotonic clock.
     pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
@@ -134,6 +151,7 @@ impl Default for LocalProviderBuilder {
             after_gap: AfterGap::default(),
             lag: LagRule::new(LagPolicy::default(), None),
             replayer: None,
+            presence: None,
             clock: Arc::new(move || start.elapsed()),
         };
         Self { log: LogOptions::default(), settings }

@@ -1,10 +1,12 @@
 //! The default provider: a Log in this process.
 
 mod builder;
+mod busiest;
 mod cold_history;
 mod idempotency;
 mod lag;
 mod patterns;
+mod presence;
 mod reader;
 mod replay;
 mod retained;
@@ -28,12 +30,14 @@ use parking_lot::Mutex;
 
 pub(super) use self::start::{GapReason, gap_message};
 use self::{
-    builder::Settings, idempotency::Idempotency, reader::Readers, topic_sets::TopicSets,
-    topic_table::TopicTable, waiting::Waiting,
+    builder::Settings, idempotency::Idempotency, presence::Presence, reader::Readers,
+    topic_sets::TopicSets, topic_table::TopicTable, waiting::Waiting,
 };
 pub use self::{
     builder::{Ids, LocalProviderBuilder},
+    busiest::Busiest,
     cold_history::{ReplayRequest, Replayed, Replayer},
+    presence::PRESENCE_EVENT,
     reader::Reader,
     replay::{AfterGap, Replay},
     retained::Retained,
@@ -65,6 +69,7 @@ struct Shared {
     settings: Settings,
     topics: TopicTable,
     topic_sets: TopicSets,
+    presence: Option<Presence>,
     readers: Readers,
     idempotency: Mutex<Idempotency>,
     waiting: Waiting,
@@ -89,9 +94,10 @@ impl LocalProvider {
         LocalProviderBuilder::default()
     }
 
-    fn with(log: Log, settings: Settings) -> Self {
+    fn with(log: Log, mut settings: Settings) -> Self {
         let shared = Shared {
             log,
+            presence: settings.presence.take(),
             settings,
             topics: TopicTable::default(),
             topic_sets: TopicSets::default(),
@@ -291,11 +297,20 @@ impl LocalProvider {
 
     fn join_topic(&self, name: &str) -> Result<Arc<Topic>, SubscribeError> {
         let joined = self.shared.topics.subscribe(name, &self.shared.log);
-        joined.ok_or(SubscribeError::TooManyPatterns)
+        let topic = joined.ok_or(SubscribeError::TooManyPatterns)?;
+        self.note_presence(name);
+        Ok(topic)
     }
 
     fn leave_topic(&self, topic: &Topic) {
         self.shared.topics.unsubscribe(topic, &self.shared.log);
+        self.note_presence(topic.name());
+    }
+
+    fn note_presence(&self, name: &str) {
+        if let Some(presence) = &self.shared.presence {
+            presence.note(name);
+        }
     }
 
     fn topic_sets(&self) -> &TopicSets {
@@ -355,6 +370,23 @@ impl LocalProvider {
                 return Err(PublishError::DuplicateEventId);
             }
         }
+        Ok(())
+    }
+
+    /// Publishes messages of ours, whose types nobody else may use.
+    fn publish_ours(&self, messages: &[Message], topic: &str) -> Result<(), Closed> {
+        let mut append = self.shared.log.append();
+        self.check_open()?;
+        append.set_time(self.now_if(self.shared.settings.replay.needs_time()));
+        let first = append.next();
+        let mut published = Vec::with_capacity(messages.len());
+        for message in messages {
+            let topics = self.shared.topics.resolve(&[topic], &self.shared.log);
+            append.append(message, topics.clone());
+            published.push(topics);
+        }
+        self.publish_appended(append);
+        self.announce(first, &published);
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -48,6 +49,17 @@ impl Patterns {
         if self.len() > 0 {
             self.root.read().matching(segments(topic), &mut f);
         }
+    }
+
+    /// Calls `f` with each pattern, and with none for each place on the way, until it has enough.
+    pub(super) fn try_for_each(
+        &self,
+        f: &mut impl FnMut(Option<&Arc<Topic>>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.len() == 0 {
+            return ControlFlow::Continue(());
+        }
+        self.root.read().try_for_each(f)
     }
 
     pub(super) fn get(&self, pattern: &str) -> Option<Arc<Topic>> {
@@ -103,6 +115,17 @@ impl Patterns {
 }
 
 impl Node {
+    fn try_for_each(
+        &self,
+        f: &mut impl FnMut(Option<&Arc<Topic>>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        f(None)?;
+        self.ends.iter().chain(&self.rest).try_for_each(|topic| f(Some(topic)))?;
+        let deeper = self.any.as_deref().into_iter().chain(self.by_segment.values());
+        // As deep as a pattern has segments, whose number its length bounds.
+        deeper.into_iter().try_for_each(|node| node.try_for_each(f))
+    }
+
     fn matching<'t>(
         &self,
         mut rest: impl Iterator<Item = &'t str> + Clone,

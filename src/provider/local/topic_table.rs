@@ -3,6 +3,7 @@
 use std::{
     borrow::Borrow,
     hash::{Hash, Hasher},
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,6 +38,16 @@ impl TopicTable {
         self.topics.get(name).map(|held| Arc::clone(&held.0))
     }
 
+    /// Calls `f` with topics and patterns, in no order, until it has enough; with none for a place that
+    /// only leads to patterns. A lock that new topics need is held meanwhile.
+    pub(super) fn try_for_each(
+        &self,
+        mut f: impl FnMut(Option<&Arc<Topic>>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.topics.iter().try_for_each(|held| f(Some(&held.0)))?;
+        self.patterns.try_for_each(&mut f)
+    }
+
     /// Where a frame for these names goes: their topics and the patterns that match, each once. Only
     /// under the append lock: [`forget`] runs there too, so the topics stay in the table until the
     /// frame is in.
@@ -62,6 +73,11 @@ impl TopicTable {
             1 => FrameTopics::One(topics.remove(0)),
             _ => FrameTopics::Many(topics.into()),
         }
+    }
+
+    /// The topic or pattern of this name.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Topic>> {
+        if is_pattern(name) { self.patterns.get(name) } else { self.get(name) }
     }
 
     /// Where a message to this topic would go, as far as anybody subscribes; or this pattern.

@@ -210,6 +210,11 @@ impl Server {
         self.address
     }
 
+    /// Where it answers operators, which it was told to.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        address_in(&self.await_log("operate:")).expect("the line has an address")
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -14,6 +14,11 @@ pub(crate) struct ServerSettings {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// Address for operators: a dashboard, the connections, probes. Keep it private [default: none].
+    ///
+    /// At most 64 connections, 48 KiB each.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
     /// Threads that serve subscribers [default: one per CPU].
     ///
     /// Each costs a thread, and with io_uring a ring of 56 KiB, which counts as locked memory.
@@ -25,6 +30,10 @@ pub(crate) struct ServerSettings {
     /// Answer at the URLs of these systems too, for those who move from them.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SYSTEM")]
     pub(crate) facade: Vec<Facade>,
+    /// Topic on which it is told how many subscribers each other topic has, as that changes
+    /// [default: none].
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) presence: Option<String>,
     /// Time over which the streams end, one after the other, when the server is told to end.
     ///
     /// Each is told when to come back. Few streams take less, 4 ms each.
