@@ -120,7 +120,10 @@ impl World {
                 assert!(is_over, "an answer is ready, or its peer has gone");
                 if self.admission.has_admitted() {
                     assert!(self.wakes_soon(core), "a core is not told of an answer");
+                    // The Log that was noted for the oracle is the one that the subscription begins with.
+                    self.publisher.borrow_mut().be_quiet(true);
                     self.turn(core);
+                    self.publisher.borrow_mut().be_quiet(self.is_calm);
                 }
             }
         }

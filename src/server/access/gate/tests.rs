@@ -1,3 +1,4 @@
+#[cfg(feature = "jwt")]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderName, header};
