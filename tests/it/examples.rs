@@ -15,6 +15,11 @@ fn chat_prints_the_answer_to_its_question() {
 }
 
 #[test]
+fn an_axum_app_serves_event_streams_of_its_own() {
+    prints("axum_app", &[], "the band plays\nlast call\n");
+}
+
+#[test]
 fn follow_ends_by_itself_at_the_close_event() {
     let lines = [
         "now Connecting",
