@@ -226,7 +226,7 @@ fn faulty_requests_are_refused_by_name(driver: Driver) {
         ("DELETE", "/connections/9-0-1", 404),
         ("DELETE", "/connections/0-4294967295-1", 404),
         ("GET", "/nowhere", 404),
-        ("POST", "/stats", 405),
+        ("PUT", "/stats", 405),
     ] {
         let response = ask(address, method, target);
         assert_eq!(response.header("cache-control"), Some("no-store"));
