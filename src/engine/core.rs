@@ -288,16 +288,26 @@ impl<D: Driver> Core<D> {
     }
 
     fn take_commands(&mut self, now: Instant) {
+        let mut is_told = false;
         while let Some(command) = self.context.commands.pop() {
+            is_told = true;
             match command {
                 Command::Drain { over } => self.begin_drain(over, now),
                 Command::Inquire(inquiry) => self.answer(inquiry, now),
-                Command::Retune => {
-                    let Tuning { limits, heartbeat } = self.context.tuning.get();
-                    self.limits = limits;
-                    self.heartbeat.change(heartbeat);
-                }
+                Command::Retune => {}
             }
+        }
+        // Whatever it was: where it filled the queue, a `Retune` had no room.
+        if is_told {
+            self.retune();
+        }
+    }
+
+    fn retune(&mut self) {
+        let Tuning { limits, heartbeat } = self.context.tuning.get();
+        self.limits = limits;
+        if heartbeat != self.heartbeat.interval() {
+            self.heartbeat.change(heartbeat);
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     core::{Command, Core},
+    inspect::Inquiry,
     scripted_tests::{SOCKET, Scripted, core_after, empty_core, request, turns},
     tuning::Tuning,
 };
@@ -33,6 +34,23 @@ fn another_head_deadline_holds_for_whoever_comes_next() {
     assert_eq!(core.driver.closed, [after]);
     turns(&mut core, start + limits::HEAD_DEADLINE);
     assert_eq!(core.driver.closed, [after, before]);
+}
+
+#[test]
+fn a_queue_full_of_something_else_is_no_excuse() {
+    let provider = LocalProvider::new(LogOptions::default());
+    let start = Instant::now();
+    let mut core = empty_core(&provider);
+    let mut tuning = core.context.tuning.get();
+    tuning.limits.head_deadline = limits::HEAD_DEADLINE / 10;
+    let (reply, _answer) = tokio::sync::oneshot::channel();
+    core.context.commands.push(Command::Inquire(Inquiry::Page { from_slot: 0, reply })).unwrap();
+    core.context.tuning.set(tuning);
+    assert!(core.context.commands.push(Command::Retune).is_err(), "it has no room");
+    turns(&mut core, start);
+    let late = request(&mut core, "", start);
+    turns(&mut core, start + tuning.limits.head_deadline);
+    assert_eq!(core.driver.closed, [late]);
 }
 
 #[test]

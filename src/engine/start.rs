@@ -233,8 +233,7 @@ impl Engine {
         for core in &self.cores {
             // They share it; but there may be none.
             core.context.tuning.set(tuning);
-            // A full queue holds this very command already, and the core looks at what is in force
-            // when it comes to it.
+            // A full queue needs none: a core looks at what is in force whatever it is told.
             let _ = core.context.commands.push(Command::Retune);
             core.context.reader.notify();
         }
