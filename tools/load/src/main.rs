@@ -7,6 +7,7 @@
 
 mod args;
 mod audit;
+mod clock;
 mod framing;
 mod http;
 mod link;

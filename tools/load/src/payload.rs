@@ -1,30 +1,49 @@
 //! What a message carries so that its delivery can be audited.
 //!
-//! `ssssssssttttttttttttcccccccc` and filler, all plain text: the sequence (8 hex digits), the
-//! intended publish time in nanoseconds since the run began (12), and a checksum of both (8),
-//! seeded per run so that another run's messages do not pass. The filler is a window into a fixed
-//! pattern whose offset follows from the sequence, so a message put together from halves of two
-//! others is caught by comparing it with what it must be.
+//! `ssssssssttttttttttttllllllllcccccccc` and filler, all plain text: the sequence (8 hex digits),
+//! the intended publish time in nanoseconds of the run's clock (12), how far behind it the write
+//! was in microseconds (8), and a checksum of all three (8), seeded per run so that another run's
+//! messages do not pass. The filler is a window into a fixed pattern whose offset follows from the
+//! sequence, so a message put together from halves of two others is caught by comparing it with
+//! what it must be.
 
-/// Bytes of sequence, time and checksum; the smallest payload.
-pub(crate) const HEADER_BYTES: usize = SEQUENCE_DIGITS + TIME_DIGITS + SUM_DIGITS;
+/// Bytes of sequence, time, lag and checksum; the smallest payload.
+pub(crate) const HEADER_BYTES: usize = SEQUENCE_DIGITS + TIME_DIGITS + LAG_DIGITS + SUM_DIGITS;
 /// Largest payload. Servers commonly refuse more in one message.
 pub(crate) const SIZE_MAX: usize = 240 * 1024;
 
 const SEQUENCE_DIGITS: usize = 8;
 const TIME_DIGITS: usize = 12;
+const LAG_DIGITS: usize = 8;
 const SUM_DIGITS: usize = 8;
 /// A prime, so that neighbouring sequences never share their filler.
 const PATTERN_PERIOD: usize = 61;
 const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/// Which message, and when it was meant to be published.
+/// Which message, when it was meant to be published, and when it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Stamp {
     /// Position in the run, from 0.
     pub(crate) sequence: u64,
-    /// Nanoseconds since the run's clock started.
+    /// When it was due, in nanoseconds of the run's clock; three days fit.
     pub(crate) intended_ns: u64,
+    /// From then to the write that handed it to the socket, in microseconds; more than 71 minutes
+    /// are told as that.
+    pub(crate) lag_us: u32,
+}
+
+impl Stamp {
+    /// The stamp of a message that was due at `intended_ns` and is written at `now_ns`.
+    pub(crate) fn new(sequence: u64, intended_ns: u64, now_ns: u64) -> Self {
+        let lag_us = now_ns.saturating_sub(intended_ns) / 1_000;
+        Self { sequence, intended_ns, lag_us: u32::try_from(lag_us).unwrap_or(u32::MAX) }
+    }
+
+    /// When it was handed to the socket, in nanoseconds of the run's clock: where service time,
+    /// which excuses a late publisher, counts from.
+    pub(crate) fn sent_ns(self) -> u64 {
+        self.intended_ns + u64::from(self.lag_us) * 1_000
+    }
 }
 
 /// Writes and checks the payloads of one run.
@@ -52,6 +71,7 @@ impl Format {
     pub(crate) fn encode(&self, stamp: Stamp, out: &mut Vec<u8>) {
         push_hex(out, stamp.sequence, SEQUENCE_DIGITS);
         push_hex(out, stamp.intended_ns, TIME_DIGITS);
+        push_hex(out, stamp.lag_us.into(), LAG_DIGITS);
         push_hex(out, self.sum(stamp), SUM_DIGITS);
         out.extend_from_slice(self.filler(stamp.sequence));
     }
@@ -63,8 +83,13 @@ impl Format {
         }
         let (header, filler) = data.split_at(HEADER_BYTES);
         let (sequence, rest) = header.split_at(SEQUENCE_DIGITS);
-        let (time, sum) = rest.split_at(TIME_DIGITS);
-        let stamp = Stamp { sequence: parse_hex(sequence)?, intended_ns: parse_hex(time)? };
+        let (time, rest) = rest.split_at(TIME_DIGITS);
+        let (lag, sum) = rest.split_at(LAG_DIGITS);
+        let stamp = Stamp {
+            sequence: parse_hex(sequence)?,
+            intended_ns: parse_hex(time)?,
+            lag_us: u32::try_from(parse_hex(lag)?).ok()?,
+        };
         let intact = parse_hex(sum)? == self.sum(stamp) && filler == self.filler(stamp.sequence);
         intact.then_some(stamp)
     }
@@ -74,13 +99,18 @@ impl Format {
         &self.pattern[from..from + self.size - HEADER_BYTES]
     }
 
-    /// 32 bits that change with every bit of the stamp and the seed (a splitmix64 finaliser).
+    /// 32 bits that change with every bit of the stamp and the seed.
     fn sum(&self, stamp: Stamp) -> u64 {
-        let mut mixed = self.seed ^ stamp.sequence.rotate_left(48) ^ stamp.intended_ns;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed >> 32
+        let place = stamp.sequence << 32 | u64::from(stamp.lag_us);
+        mix(mix(self.seed ^ place) ^ stamp.intended_ns) >> 32
     }
+}
+
+/// A splitmix64 finaliser.
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
 }
 
 fn push_hex(out: &mut Vec<u8>, value: u64, digits: usize) {
@@ -105,7 +135,7 @@ fn parse_hex(text: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp { sequence: 4_711, intended_ns: 5_000_000_123 };
+    const STAMP: Stamp = Stamp { sequence: 4_711, intended_ns: 5_000_000_123, lag_us: 1_250 };
 
     fn encoded(format: &Format, stamp: Stamp) -> Vec<u8> {
         let mut out = Vec::new();
@@ -115,12 +145,24 @@ mod tests {
 
     #[test]
     fn a_payload_comes_back() {
-        for size in [HEADER_BYTES, 29, 128, 4_096] {
+        for size in [HEADER_BYTES, 37, 128, 4_096] {
             let format = Format::new(size, 7);
             let data = encoded(&format, STAMP);
             assert_eq!(data.len(), size);
             assert_eq!(format.decode(&data), Some(STAMP));
         }
+    }
+
+    #[test]
+    fn a_stamp_tells_when_it_was_due_and_when_it_was_written() {
+        assert_eq!(STAMP.sent_ns(), 5_001_250_123);
+        let late = Stamp::new(4_711, 5_000_000_123, 5_001_250_999);
+        assert_eq!(late, STAMP);
+        assert_eq!(Stamp::new(1, 2_000, 1_000).sent_ns(), 2_000);
+        let stuck = Stamp::new(u32::MAX.into(), 0, u64::MAX);
+        assert_eq!(stuck.lag_us, u32::MAX);
+        let format = Format::new(HEADER_BYTES, 7);
+        assert_eq!(format.decode(&encoded(&format, stuck)), Some(stuck));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::args::PublishMode;
+use crate::clock::Clock;
 use crate::http::{Response, Responses};
 use crate::payload::{Format, Stamp};
 use crate::target::Endpoint;
@@ -26,10 +27,6 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the answers may take after the last message.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The run's clock: nanoseconds since it was started (CLOCK_MONOTONIC).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Instant);
 
 /// What is to be published.
 #[derive(Debug)]
@@ -63,29 +60,6 @@ pub(crate) struct Outcome {
     pub(crate) lag_max_ns: u64,
     /// What went wrong.
     pub(crate) error: Option<String>,
-}
-
-impl Clock {
-    /// A clock that stands at zero.
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Nanoseconds since it was started.
-    pub(crate) fn now_ns(self) -> u64 {
-        self.0.elapsed().as_nanos() as u64
-    }
-
-    /// Sleeps until `ns` and returns the time then, which is not before it.
-    fn sleep_until(self, ns: u64) -> u64 {
-        loop {
-            let now = self.now_ns();
-            if now >= ns {
-                return now;
-            }
-            thread::sleep(Duration::from_nanos(ns - now));
-        }
-    }
 }
 
 impl Outcome {
@@ -137,7 +111,9 @@ fn write_all(
     while outcome.published < plan.messages && !refused.load(Ordering::Acquire) {
         let due_ns = plan.due_ns(outcome, outcome.published);
         let now = plan.clock.sleep_until(due_ns);
-        outcome.lag_max_ns = outcome.lag_max_ns.max(now - due_ns);
+        // What the stamps say: the first message that is due is the latest.
+        let first = Stamp::new(outcome.published, due_ns, now);
+        outcome.lag_max_ns = outcome.lag_max_ns.max(first.sent_ns() - due_ns);
         let count = writer.encode_due(plan, outcome, now);
         connection.write_all(&writer.out)?;
         outcome.published += count;
@@ -199,7 +175,7 @@ impl Writer {
             if intended_ns > now {
                 break;
             }
-            self.encode(plan, Stamp { sequence, intended_ns });
+            self.encode(plan, Stamp::new(sequence, intended_ns, now));
             count += 1;
         }
         if self.mode == PublishMode::Ndjson {
@@ -315,7 +291,7 @@ mod tests {
         Plan {
             endpoint: endpoint.expect("a valid URL"),
             mode,
-            format: Format::new(32, 1),
+            format: Format::new(40, 1),
             messages: 1_000,
             rate,
             clock: Clock::start(),

@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::args::Args;
+use crate::clock::Clock;
 use crate::link::{Driver, Runtime};
 use crate::machine;
 use crate::payload::Format;
-use crate::publisher::{self, Clock, Outcome};
+use crate::publisher::{self, Outcome};
 use crate::report::{self, Measured, Report, ServerUsage};
 use crate::server_process::ServerProcess;
 use crate::stream::Shared;

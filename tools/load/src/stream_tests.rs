@@ -14,7 +14,7 @@ fn format() -> Format {
 
 fn event(format: &Format, sequence: u64) -> Vec<u8> {
     let mut event = format!("id: 0badcafe-{sequence}\ndata: ").into_bytes();
-    format.encode(Stamp { sequence, intended_ns: sequence * 1_000_000 }, &mut event);
+    format.encode(Stamp { sequence, intended_ns: sequence * 1_000_000, lag_us: 30 }, &mut event);
     event.extend_from_slice(b"\n\n");
     event
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::Semaphore;
 
+use crate::clock::Clock;
 use crate::framing::Framing;
 use crate::http;
 use crate::link::{Driver, Link};
 use crate::machine;
-use crate::publisher::Clock;
 use crate::stream::{Flow, Shared, Stream};
 
 /// Bytes of one read: large enough that a read brings many events, small enough to stay in cache.

@@ -14,7 +14,7 @@ fn a_faultless_server_passes() {
         &["--runtime", "tokio"],
         &["--publish-mode", "post"],
         &["--size", "20000"],
-        &["--size", "28"],
+        &["--size", "36"],
     ] {
         let run = load(Mock::faultless().serve(), flags);
         let report = &run.report;
