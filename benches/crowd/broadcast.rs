@@ -47,7 +47,7 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     let cpu = (server.cpu() - cpu).as_nanos() as f64 / deliveries as f64;
     report.median("until the last had it", times, "ms");
     report.row("CPU time of a delivery", cpu, "ns");
-    let counted = server.total(|core| core.deliveries.get());
+    let counted = server.total(|core| core.deliveries().written);
     report.row("deliveries counted by the server", counted as f64, "");
     report.row("deliveries audited by the subscribers", members.heard().deliveries as f64, "");
     report.check(counted == deliveries, || format!("{counted} deliveries, not {deliveries}"));

@@ -43,7 +43,7 @@ pub(super) fn run(options: &Options, setup: Setup, report: &mut Report) {
     for _ in 0..options.repeats {
         let count = |server: &Server| {
             [
-                server.total(|core| core.deliveries.get()),
+                server.total(|core| core.deliveries().written),
                 server.total(|core| core.bytes_sent.get()),
                 server.total(|core| core.sends.get()),
             ]

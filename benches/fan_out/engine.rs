@@ -77,7 +77,7 @@ impl Engine {
     }
 
     fn deliveries(&self) -> u64 {
-        self.engine.counters().map(|core| core.deliveries.get()).sum()
+        self.engine.counters().map(|core| core.deliveries().written).sum()
     }
 }
 

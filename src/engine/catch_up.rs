@@ -15,6 +15,7 @@ use super::{
     driver::{Driver, Sent, Socket, Watch},
     group::{GroupId, Manner},
     intake::framed,
+    owed::Owed,
 };
 use crate::{
     limits,
@@ -92,6 +93,7 @@ impl<D: Driver> Core<D> {
             cursor: start.cursor,
             prelude,
             came_at: self.context.provider.log().head(),
+            owed: Owed::from(start.cursor.sequence),
             pace: Pace::Ready,
             progress_at: now,
             // That of its head, which is due before it could have stalled.
@@ -107,15 +109,16 @@ impl<D: Driver> Core<D> {
     }
 
     /// A live connection had no room for all that it was sent: it goes on with `prelude`, then at
-    /// the cursor.
+    /// the cursor. It has had all but `owed` messages of what it was offered.
     pub(super) fn fall_behind(
         &mut self,
         socket: Socket,
         prelude: Prelude,
         cursor: Cursor,
+        owed: usize,
         now: Instant,
     ) {
-        if self.become_lagging(socket, prelude, cursor, Pace::Blocked, now) {
+        if self.become_lagging(socket, prelude, cursor, owed, Pace::Blocked, now) {
             self.block(socket);
         }
     }
@@ -126,6 +129,7 @@ impl<D: Driver> Core<D> {
         socket: Socket,
         prelude: Prelude,
         cursor: Cursor,
+        owed: usize,
         pace: Pace,
         now: Instant,
     ) -> bool {
@@ -141,6 +145,7 @@ impl<D: Driver> Core<D> {
             cursor,
             prelude,
             came_at: cursor.sequence,
+            owed: self.owed_since(group, cursor.sequence, owed),
             pace,
             progress_at: now,
             has_timer,
@@ -218,6 +223,7 @@ impl<D: Driver> Core<D> {
             let at = self.meets_core_at(lagging);
             self.catch_up.ahead.remove(&(at, socket.slot, socket.generation));
         }
+        self.stop_counting(lagging.group, lagging.owed);
         self.remove_lagging(lagging.place);
     }
 
@@ -238,7 +244,7 @@ impl<D: Driver> Core<D> {
     }
 
     /// Where a lagging connection reads to at the moment.
-    fn reads_below(&self) -> Sequence {
+    pub(super) fn reads_below(&self) -> Sequence {
         self.pass.end().unwrap_or(self.position)
     }
 
@@ -267,8 +273,10 @@ impl<D: Driver> Core<D> {
         let Sent::Bytes(count) = sent else { return Some(Step::End(EndReason::Left)) };
         prelude.bytes.drain(..count);
         let is_over = prelude.bytes.is_empty();
-        self.context.counters.deliveries.add(usize::from(is_over && prelude.ends_frame));
+        let written = usize::from(is_over && prelude.ends_frame);
+        self.context.counters.written_messages.add(written);
         let lagging = self.lagging(socket)?;
+        lagging.owed.settle(written);
         if count > 0 {
             lagging.progress_at = now;
         }
@@ -281,6 +289,7 @@ impl<D: Driver> Core<D> {
 
     fn send_run(&mut self, socket: Socket, run: &mut Run, now: Instant) -> Option<Step> {
         let below = self.reads_below();
+        self.begin_counting(socket);
         let lagging = self.lagging(socket)?;
         if lagging.cursor.sequence >= below {
             return Some(Step::CaughtUp);
@@ -296,13 +305,16 @@ impl<D: Driver> Core<D> {
         {
             return Some(self.overtaken(socket));
         }
+        self.offer(socket, run);
         let sent = match run.bytes() {
             [] => Sent::Bytes(0),
             bytes => self.send_one(socket, bytes),
         };
         let Sent::Bytes(count) = sent else { return Some(Step::End(EndReason::Left)) };
-        self.context.counters.deliveries.add(run.frames_within(count));
+        let written = run.frames_within(count);
+        self.context.counters.written_messages.add(written);
         let lagging = self.lagging(socket)?;
+        lagging.owed.settle(written);
         lagging.cursor = run.cursor_after(count);
         if lagging.cursor.offset > 0 && lag != LagPolicy::Disconnect {
             lagging.prelude = Prelude::rest_of_frame(run.rest_of_frame(count));
@@ -320,6 +332,7 @@ impl<D: Driver> Core<D> {
         let Some(lagging) = self.lagging(socket) else { return end };
         let (group, next) = (lagging.group, lagging.cursor.sequence);
         let Some((prelude, cursor)) = self.skip(group, next) else { return end };
+        self.discard_skipped(socket, cursor.sequence);
         if let Some(lagging) = self.lagging(socket) {
             (lagging.prelude, lagging.cursor) = (prelude, cursor);
             lagging.came_at = cursor.sequence;
@@ -333,7 +346,7 @@ impl<D: Driver> Core<D> {
         let Some((prelude, cursor)) = self.skip(group, self.position) else {
             return self.end(socket, EndReason::Overtaken);
         };
-        if self.become_lagging(socket, prelude, cursor, Pace::Ready, now) {
+        if self.become_lagging(socket, prelude, cursor, 0, Pace::Ready, now) {
             self.catch_up.ready.push_back(socket);
         }
     }
@@ -399,7 +412,9 @@ impl<D: Driver> Core<D> {
     fn become_live(&mut self, socket: Socket) {
         let Some(lagging) = self.lagging(socket) else { return };
         let (group, place, since) = (lagging.group, lagging.place, lagging.since);
-        let has_timer = lagging.has_timer;
+        let (has_timer, owed) = (lagging.has_timer, lagging.owed);
+        self.discard_left_out(socket);
+        self.stop_counting(group, owed);
         self.remove_lagging(place);
         let member = self.groups.add_live(group, socket);
         if let Some(connection) = self.connections.get_mut(socket) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::group::GroupId;
+use super::{group::GroupId, owed::Owed};
 use crate::{
     http::Version,
     log::{Cursor, Sequence},
@@ -62,6 +62,8 @@ pub(super) struct Lagging {
     pub(super) prelude: Prelude,
     /// Frames from here on were published since it came: too many of them are too much lag.
     pub(super) came_at: Sequence,
+    /// What was offered to it and is neither written nor discarded.
+    pub(super) owed: Owed,
     pub(super) pace: Pace,
     /// When it last took a byte.
     pub(super) progress_at: Instant,

@@ -18,7 +18,7 @@ use super::{
     admission::{Admission, Answers, Asked, HandedOver},
     catch_up::CatchUp,
     connection::{Connection, EndReason, Prelude},
-    counters::CoreCounters,
+    counters::{CoreCounters, Discard},
     drain::Drain,
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
     fan_out::{Pass, Slice},
@@ -384,6 +384,7 @@ impl<D: Driver> Core<D> {
         self.segment = Some(segment.clone());
         self.pass.plan(&mut self.groups, segment, self.position, self.wanted, now);
         self.context.counters.passes.add(1);
+        self.context.counters.offered.add(self.pass.offered_to_lagging());
         self.rest.pass_begins(now);
         true
     }
@@ -418,29 +419,37 @@ impl<D: Driver> Core<D> {
         self.driver.send(&sends, &mut sent);
         self.context.counters.sends.add(sends.len());
 
-        let (mut bytes, mut deliveries) = (0, 0);
+        let (mut bytes, mut offered, mut written, mut discarded) = (0, 0, 0, 0);
         for ((send, run), outcome) in pass.sends(&slice).zip(sent.drain(..)) {
+            let frames = pass.frames_in(run);
+            offered += frames;
             match outcome {
                 Sent::Bytes(count) if count == send.bytes.len() => {
                     bytes += count;
-                    deliveries += pass.frames_in(run);
+                    written += frames;
                 }
                 Sent::Bytes(count) => {
                     let (mut cursor, complete) = pass.cursor_after(run, count);
                     bytes += count;
-                    deliveries += complete;
+                    written += complete;
                     let mut prelude = Prelude::default();
                     if cursor.offset > 0 && self.may_skip(send.socket) {
                         prelude = Prelude::rest_of_frame(pass.rest_of_frame(run, cursor));
                         cursor = Cursor::at(cursor.sequence.plus(1));
                     }
-                    self.fall_behind(send.socket, prelude, cursor, now);
+                    self.fall_behind(send.socket, prelude, cursor, frames - complete, now);
                 }
-                Sent::Broken => self.end(send.socket, EndReason::Left),
+                Sent::Broken => {
+                    discarded += frames;
+                    self.end(send.socket, EndReason::Left);
+                }
             }
         }
-        self.context.counters.bytes_sent.add(bytes);
-        self.context.counters.deliveries.add(deliveries);
+        let counters = &self.context.counters;
+        counters.bytes_sent.add(bytes);
+        counters.offered.add(offered);
+        counters.written_messages.add(written);
+        counters.discarded(Discard::Ended).add(discarded);
         pass.advance(&slice);
         (self.pass, self.slice, self.sent) = (pass, slice, sent);
     }
@@ -460,6 +469,11 @@ impl<D: Driver> Core<D> {
 
     /// Ends a connection in whatever state it is. The one place where a connection ends.
     pub(super) fn end(&mut self, socket: Socket, reason: EndReason) {
+        let why = match reason {
+            EndReason::Shutdown => Discard::Shutdown,
+            _ => Discard::Ended,
+        };
+        self.discard_owed(socket, why);
         let Some(connection) = self.forget(socket) else { return };
         self.context.counters.ends(reason).add(1);
         tracing::debug!(

@@ -7,7 +7,7 @@ use std::{
 
 use super::connection::EndReason;
 
-/// A number that one thread writes and others read.
+/// A number that one thread writes and others read. Who reads it sees whatever was counted before it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -26,8 +26,11 @@ pub struct CoreCounters {
     pub sends: Counter,
     /// Bytes the kernel took.
     pub bytes_sent: Counter,
-    /// Whole frames written to subscribers.
-    pub deliveries: Counter,
+    /// Messages offered to subscribers, counted for each, as [`deliveries`](Self::deliveries) gives them.
+    pub(super) offered: Counter,
+    /// Whole messages written to subscribers.
+    pub(super) written_messages: Counter,
+    discarded: [Counter; Discard::ALL.len()],
     /// Comments sent on quiet streams.
     pub heartbeats: Counter,
     /// Times that a subscriber too far behind skipped what it had missed, and was told.
@@ -44,6 +47,32 @@ pub struct CoreCounters {
     ends: [Counter; EndReason::ALL.len()],
 }
 
+/// What has become of the messages offered to a core's subscribers, each counted once for each
+/// subscriber: at any moment those offered are written, pending, or discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Those that there were for somebody, from when the core came to them; of what a resume asks for,
+    /// from when it was read.
+    pub offered: u64,
+    /// Those of which the kernel has taken every byte.
+    pub written: u64,
+    /// Those that were given up, in the order of [`Discard::ALL`].
+    pub discarded: [u64; Discard::ALL.len()],
+}
+
+/// Why a message that was offered to a subscriber is not written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discard {
+    /// The subscriber was too slow, skipped what it had missed, and was told.
+    Skipped,
+    /// A later message stood for it, as [`LagPolicy::Conflate`](crate::provider::LagPolicy::Conflate) has it.
+    Conflated,
+    /// The subscriber's connection has ended.
+    Ended,
+    /// The server was shut down.
+    Shutdown,
+}
+
 /// How many of something took how long.
 #[derive(Debug, Default)]
 pub struct Latencies {
@@ -55,16 +84,16 @@ pub struct Latencies {
 impl Counter {
     /// The number.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Acquire)
     }
 
     /// Only on the thread that owns the counter: a load and a store, no locked instruction.
     pub(super) fn add(&self, count: usize) {
-        self.set(self.get() + count as u64);
+        self.set(self.0.load(Ordering::Relaxed) + count as u64);
     }
 
     pub(super) fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
+        self.0.store(value, Ordering::Release);
     }
 }
 
@@ -93,7 +122,41 @@ impl Latencies {
     }
 }
 
+impl Deliveries {
+    /// Messages that are neither written nor discarded.
+    pub fn pending(&self) -> u64 {
+        self.offered - self.written - self.discarded.iter().sum::<u64>()
+    }
+}
+
+impl Discard {
+    /// Every reason, in the order of [`Deliveries::discarded`].
+    pub const ALL: [Self; 4] = [Self::Skipped, Self::Conflated, Self::Ended, Self::Shutdown];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Conflated => "conflated",
+            Self::Ended => "ended",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 impl CoreCounters {
+    /// What has become of the messages offered, all at one moment.
+    pub fn deliveries(&self) -> Deliveries {
+        // A message is offered before it is anything else, so what is looked at last has all of them.
+        let discarded = Discard::ALL.map(|why| self.discarded(why).get());
+        let written = self.written_messages.get();
+        Deliveries { offered: self.offered.get(), written, discarded }
+    }
+
+    pub(super) fn discarded(&self, why: Discard) -> &Counter {
+        &self.discarded[why as usize]
+    }
+
     /// Connections that have ended for this reason.
     pub fn ends(&self, reason: EndReason) -> &Counter {
         &self.ends[reason.index()]

@@ -40,6 +40,8 @@ pub(super) struct Pass {
     runs: Vec<Run>,
     /// Offsets of the runs' frames from `first`, one run after the other.
     frames: Vec<u32>,
+    /// Messages that the pass offers to lagging subscribers, counted once for each.
+    offered_to_lagging: usize,
     plan: Vec<Planned>,
     next: usize,
     dirty: Vec<GroupId>,
@@ -93,6 +95,7 @@ impl Pass {
         now: Instant,
     ) {
         self.first = from.number();
+        self.offered_to_lagging = 0;
         let (mut fullest, mut marked) = (0, 0);
         let mut end = from;
         for frame in segment.frames(from..wanted).take(FRAMES_MAX) {
@@ -196,6 +199,11 @@ impl Pass {
         (Cursor::at(self.end.expect("a pass is running")), run.frames.len())
     }
 
+    /// Messages that it offers to lagging subscribers, counted once for each.
+    pub(super) fn offered_to_lagging(&self) -> usize {
+        self.offered_to_lagging
+    }
+
     /// What is left of the frame in which a connection's run was cut.
     pub(super) fn rest_of_frame(&self, run: u32, cursor: Cursor) -> &[u8] {
         let offset = (cursor.sequence.number() - self.first) as u32;
@@ -211,16 +219,20 @@ impl Pass {
             for nth in 0..groups.of_topic(topic.id()).len() {
                 let id = groups.of_topic(topic.id())[nth];
                 let group = groups.get_mut(id);
-                if group.live().is_empty() || group.pending.last() == Some(&offset) {
+                let is_wanted = !group.live().is_empty() || group.counting > 0;
+                let is_named = frame.sequence() >= group.named_from;
+                if !is_wanted || !is_named || group.pending.last() == Some(&offset) {
                     continue;
                 }
                 if group.pending.is_empty() {
                     self.dirty.push(id);
                 }
                 group.pending.push(offset);
-                group.pending_bytes += frame.range().len();
-                fullest = fullest.max(group.pending_bytes);
                 marked += 1;
+                if !group.live().is_empty() {
+                    group.pending_bytes += frame.range().len();
+                    fullest = fullest.max(group.pending_bytes);
+                }
             }
         }
         (marked, fullest)
@@ -228,6 +240,11 @@ impl Pass {
 
     fn plan_group(&mut self, groups: &mut Groups, id: GroupId, now: Instant) {
         let group = groups.get_mut(id);
+        group.offered += group.pending.len() as u64;
+        self.offered_to_lagging += group.pending.len() * group.counting as usize;
+        if group.live().is_empty() {
+            return group.pending.clear();
+        }
         group.active_at = now;
         let frames = self.frames.len()..self.frames.len() + group.pending.len();
         self.frames.append(&mut group.pending);

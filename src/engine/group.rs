@@ -34,6 +34,10 @@ pub(super) struct Group {
     live: Vec<Socket>,
     /// Live and lagging ones.
     population: u32,
+    /// Those that lag and are offered whatever a pass comes to.
+    pub(super) counting: u32,
+    /// Messages that these have been offered by passes, each.
+    pub(super) offered: u64,
     /// Frames of the batch being planned, as offsets from its first.
     pub(super) pending: Vec<u32>,
     /// Bytes of these.
@@ -86,6 +90,8 @@ impl Groups {
             active_at: now,
             live: Vec::new(),
             population: 1,
+            counting: 0,
+            offered: 0,
             pending: Vec::new(),
             pending_bytes: 0,
         };

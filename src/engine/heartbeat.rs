@@ -55,7 +55,13 @@ impl<D: Driver> Core<D> {
         if count < bytes.len() {
             // One that has not begun is left out.
             let rest = if count == 0 { &[] } else { &bytes[count..] };
-            self.fall_behind(socket, Prelude::new(rest.to_vec()), Cursor::at(self.position), now);
+            self.fall_behind(
+                socket,
+                Prelude::new(rest.to_vec()),
+                Cursor::at(self.position),
+                0,
+                now,
+            );
         }
     }
 }

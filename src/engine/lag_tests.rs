@@ -87,7 +87,7 @@ fn who_skips_ends_its_frame_is_told_and_gets_the_newest() {
         assert!(data[begun].contains("\"reason\":\"lagged\""), "{data:?}");
         assert_eq!(data[begun + 1..], ["newest", "next"]);
         assert_eq!(core.context.counters.skips.get(), 1);
-        assert_eq!(core.context.counters.deliveries.get() as usize, begun + 2);
+        assert_eq!(core.context.counters.deliveries().written as usize, begun + 2);
         assert_eq!(core.context.counters.lagging.get(), 0, "it is live again");
     }
 }

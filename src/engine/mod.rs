@@ -23,6 +23,7 @@ mod intake;
 mod lag_tests;
 mod lease;
 mod listener;
+mod owed;
 mod rest;
 #[cfg(test)]
 mod retune_tests;
@@ -41,7 +42,7 @@ mod tuning;
 pub use self::{
     admission::{Admission, Admitted, Answer, Asked, HandedOver, Question, Ticket, Verdict},
     connection::EndReason,
-    counters::{CoreCounters, Counter, Latencies},
+    counters::{CoreCounters, Counter, Deliveries, Discard, Latencies},
     inspect::{
         ConnectionId, ConnectionInfo, ConnectionPage, ConnectionState, Cores, NoConnectionId,
     },

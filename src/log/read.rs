@@ -210,6 +210,17 @@ impl Run {
         }
     }
 
+    /// How many of its frames are in `range`.
+    pub fn frames_in(&self, range: Range<Sequence>) -> usize {
+        let below = |sequence: Sequence| match &self.in_place {
+            Some(InPlace { first, count, .. }) => {
+                sequence.since(*first).map_or(0, |frames| frames.min(*count))
+            }
+            None => self.ends.partition_point(|&(at, _)| at < sequence),
+        };
+        below(range.end).saturating_sub(below(range.start))
+    }
+
     /// Where the reader is once the first `sent` bytes are out.
     pub fn cursor_after(&self, sent: usize) -> Cursor {
         let complete = self.frames_within(sent);

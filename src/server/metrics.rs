@@ -21,7 +21,7 @@ use prometheus_client::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    engine::{CoreCounters, Counter, DriverKind, EndReason, Latencies},
+    engine::{CoreCounters, Counter, Deliveries, Discard, DriverKind, EndReason, Latencies},
     log::Sequence,
     provider::LocalProvider,
 };
@@ -47,15 +47,14 @@ pub(super) struct Sources {
 
 type Read = fn(&CoreCounters) -> &Counter;
 
+type ReadDeliveries = fn(&Deliveries) -> u64;
+
 /// What each core counts up: name, help, counter.
-const COUNTERS: [(&str, &str, Read); 10] = [
+const COUNTERS: [(&str, &str, Read); 9] = [
     ("fanfare_connections_accepted", "Connections accepted.", |core| &core.accepted),
     ("fanfare_subscriptions_started", "Event streams begun.", |core| &core.subscribed),
     ("fanfare_sends", "Send operations.", |core| &core.sends),
     ("fanfare_sent_bytes", "Bytes that the kernel took.", |core| &core.bytes_sent),
-    ("fanfare_events_delivered", "Whole events sent, counted per subscriber.", |core| {
-        &core.deliveries
-    }),
     ("fanfare_heartbeats", "Comments sent on quiet streams.", |core| &core.heartbeats),
     ("fanfare_subscribers_skipped", "Times a slow subscriber skipped messages.", |core| {
         &core.skips
@@ -63,6 +62,16 @@ const COUNTERS: [(&str, &str, Read); 10] = [
     ("fanfare_passes", "Fan-out passes begun.", |core| &core.passes),
     ("fanfare_parks", "Times a core had nothing to do and slept.", |core| &core.parks),
     ("fanfare_accept_failures", "Times accepting failed.", |core| &core.accept_failures),
+];
+
+/// What has become of events, counted per subscriber: name, help, figure.
+const DELIVERIES: [(&str, &str, ReadDeliveries); 2] = [
+    (
+        "fanfare_events_offered",
+        "Events for a subscriber: delivered, pending and discarded ones together.",
+        |of| of.offered,
+    ),
+    ("fanfare_events_delivered", "Whole events sent, counted per subscriber.", |of| of.written),
 ];
 
 /// What each core has at the moment.
@@ -107,6 +116,7 @@ pub(super) fn registry(driver: DriverKind, why: &str, sources: Sources) -> Regis
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_cores(&mut encoder)?;
+        self.encode_deliveries(&mut encoder)?;
         self.encode_ends(&mut encoder)?;
         self.encode_written(&mut encoder)?;
         self.encode_counters(&mut encoder)?;
@@ -135,6 +145,34 @@ impl Sources {
                 let labels = [("core", number)];
                 gauge(read(core).get()).encode(metric.encode_family(&labels)?)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What adds up: the figures of a core are of one moment.
+    fn encode_deliveries(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let cores: Vec<Deliveries> = self.cores.iter().map(|core| core.deliveries()).collect();
+        for (name, help, read) in DELIVERIES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (number, core) in cores.iter().enumerate() {
+                let value = ConstCounter::new(read(core));
+                value.encode(metric.encode_family(&[("core", number)])?)?;
+            }
+        }
+        let help = "Events offered and given up, counted per subscriber, by reason.";
+        let name = "fanfare_events_discarded";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (number, core) in cores.iter().enumerate() {
+            for (why, discarded) in Discard::ALL.iter().zip(core.discarded) {
+                let labels = [("core", number.to_string()), ("reason", why.name().to_owned())];
+                ConstCounter::new(discarded).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Events offered that are neither delivered nor discarded yet.";
+        let name = "fanfare_events_pending";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (number, core) in cores.iter().enumerate() {
+            gauge(core.pending()).encode(metric.encode_family(&[("core", number)])?)?;
         }
         Ok(())
     }

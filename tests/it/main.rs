@@ -24,6 +24,7 @@ mod examples;
 mod facade;
 mod http_conformance;
 mod http_safety;
+mod metrics;
 mod one_port;
 mod patterns;
 mod presence;

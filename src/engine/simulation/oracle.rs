@@ -13,6 +13,7 @@ use crate::{
     engine::{
         connection::EndReason,
         core::Core,
+        counters::Deliveries,
         driver::sim::{Ended, Link, LinkId, Network, Sim},
     },
     http::HEARTBEAT_CHUNKED,
@@ -302,6 +303,14 @@ impl Oracle {
         if subscribers == 0 {
             assert!(core.groups.is_empty(), "a group without a member");
         }
+        let sockets: Vec<_> = core.connections.iter().map(|(socket, _)| socket).collect();
+        let owed: u64 = sockets.iter().map(|&socket| core.owed(socket)).sum();
+        let Deliveries { offered, written, discarded } = counters.deliveries();
+        let settled = written + discarded.iter().sum::<u64>();
+        assert_eq!(offered, settled + owed, "messages offered, and written, owed or discarded");
+        let links = scene.network.links().filter(|(_, link)| link.core == number);
+        let got = links.filter_map(|(id, _)| scene.peers[id.0].subscription());
+        assert_eq!(written, got.map(|one| one.messages).sum::<u64>(), "messages written");
         let live: usize = core.groups.iter().map(|group| group.live().len()).sum();
         assert_eq!(live as u64 + counters.lagging.get(), subscribers, "live and lagging");
     }

@@ -26,6 +26,8 @@ pub(super) struct Subscription {
     admitted_at: Option<Instant>,
     stream: Stream,
     place: Place,
+    /// Whole messages that it has got.
+    pub(super) messages: u64,
     pub(super) has_gap: bool,
     pub(super) has_skipped: bool,
 }
@@ -76,6 +78,7 @@ impl Subscription {
             admitted_at: None,
             stream: Stream::default(),
             place: Place::NotBegun,
+            messages: 0,
             has_gap: false,
             has_skipped: false,
         }
@@ -173,7 +176,10 @@ impl Subscription {
                 self.has_gap = true;
                 Place::At(resume.first)
             }
-            place => Place::At(self.message(event, &place, publisher).plus(1)),
+            place => {
+                self.messages += 1;
+                Place::At(self.message(event, &place, publisher).plus(1))
+            }
         };
     }
 

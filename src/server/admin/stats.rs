@@ -119,7 +119,7 @@ impl From<&CoreCounters> for Core {
             subscribed: core.subscribed.get(),
             sends: core.sends.get(),
             bytes: core.bytes_sent.get(),
-            deliveries: core.deliveries.get(),
+            deliveries: core.deliveries().written,
             heartbeats: core.heartbeats.get(),
             skips: core.skips.get(),
             passes: core.passes.get(),
