@@ -11,12 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam::queue::ArrayQueue;
 use tokio::sync::mpsc;
 
 use super::{
     admission::{Admission, Answers, Asked, HandedOver},
     catch_up::CatchUp,
+    commands::Commands,
     connection::{Connection, EndReason, Prelude},
     counters::{CoreCounters, Discard},
     drain::Drain,
@@ -48,7 +48,7 @@ pub(super) struct CoreContext {
     pub(super) hand_over: mpsc::Sender<HandedOver>,
     pub(super) questions: mpsc::Sender<Asked>,
     pub(super) counters: Arc<CoreCounters>,
-    pub(super) commands: Arc<ArrayQueue<Command>>,
+    pub(super) commands: Arc<Commands>,
     pub(super) connections_max: usize,
     pub(super) age_max: Option<Duration>,
     pub(super) tuning: SharedTuning,

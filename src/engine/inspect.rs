@@ -5,10 +5,10 @@
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc, time::Instant};
 
-use crossbeam::queue::ArrayQueue;
 use tokio::sync::oneshot;
 
 use super::{
+    commands::Commands,
     connection::{Connection, EndReason},
     core::{Command, Core},
     counters::CoreCounters,
@@ -24,7 +24,7 @@ pub struct Cores(Arc<[Line]>);
 /// The way to one core.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    pub(super) commands: Arc<ArrayQueue<Command>>,
+    pub(super) commands: Arc<Commands>,
     pub(super) reader: Arc<Reader>,
     pub(super) counters: Arc<CoreCounters>,
 }
@@ -121,7 +121,9 @@ impl Cores {
     ) -> Option<T> {
         let line = self.0.get(core)?;
         let (reply, answer) = oneshot::channel();
-        line.commands.push(Command::Inquire(inquiry(reply))).ok()?;
+        if !line.commands.push(Command::Inquire(inquiry(reply))) {
+            return None;
+        }
         line.reader.notify();
         answer.await.ok()
     }

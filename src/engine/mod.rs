@@ -9,6 +9,7 @@ mod admission;
 mod admission_tests;
 mod age;
 mod catch_up;
+mod commands;
 mod connection;
 mod core;
 mod counters;

@@ -9,10 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam::queue::ArrayQueue;
-
 use super::{
     admission::{Admission, Asked, Verdict},
+    commands::Commands,
     connection::EndReason,
     core::{Command, Core, CoreContext, Turn},
     driver::{Driver, Event, Received, Send, Sent, Socket, Watch},
@@ -137,7 +136,7 @@ pub(super) fn core_with(
         hand_over: tokio::sync::mpsc::channel(1).0,
         questions,
         counters: Arc::default(),
-        commands: Arc::new(ArrayQueue::new(1)),
+        commands: Arc::new(Commands::with_room(1)),
         connections_max: 1000,
         age_max: Some(AGE_MAX),
         tuning: SharedTuning::default(),
@@ -384,7 +383,7 @@ fn a_core_that_drains_is_done_in_time_however_much_is_published() {
     let provider = LocalProvider::new(LogOptions::default());
     let mut now = Instant::now();
     let mut core = core(&provider, now);
-    core.context.commands.push(Command::Drain { over: Duration::ZERO }).unwrap();
+    assert!(core.context.commands.push(Command::Drain { over: Duration::ZERO }));
     let deadline = now + limits::DRAIN_DEADLINE;
     let large = Message::new("x".repeat(limits::BODY_BYTES_MAX * 3 / 4));
     while now < deadline {

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use crossbeam::queue::ArrayQueue;
 use rustix::{
     event::{EventfdFlags, eventfd},
     process::{Resource, getrlimit},
@@ -19,6 +18,7 @@ use rustix::{
 
 use super::{
     admission::{Admission, Asked, HandedOver},
+    commands::EndsCommands,
     core::{Command, Core, CoreContext},
     counters::CoreCounters,
     driver::{Driver, DriverOptions, Epoll, Uring},
@@ -234,7 +234,7 @@ impl Engine {
             // They share it; but there may be none.
             core.context.tuning.set(tuning);
             // A full queue needs none: a core looks at what is in force whatever it is told.
-            let _ = core.context.commands.push(Command::Retune);
+            core.context.commands.push(Command::Retune);
             core.context.reader.notify();
         }
     }
@@ -319,7 +319,7 @@ fn start_core(
         hand_over: options.hand_over.clone(),
         questions: options.questions.clone(),
         counters: Arc::default(),
-        commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
+        commands: Arc::default(),
         connections_max: connections_max(spec.sockets_max),
         age_max: options.age_max,
         tuning: options.tuning.clone(),
@@ -372,6 +372,8 @@ fn run_core(
 }
 
 fn serve<D: Driver>(core: Core<D>, started: &mpsc::Sender<()>) -> io::Result<()> {
+    let commands = Arc::clone(&core.context.commands);
+    let _ends = EndsCommands(&commands);
     // Whoever started this thread waits for the word, so it is there to hear it.
     let _ = started.send(());
     core.run().inspect_err(|error| tracing::error!(%error, "a core has failed"))

@@ -295,6 +295,23 @@ fn draining_gives_what_is_owed_and_the_last_chunk() {
 }
 
 #[test]
+fn who_asks_a_core_that_has_ended_is_told_so() {
+    on_both_drivers(|mut running| {
+        let cores = running.engine.cores();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let page = || {
+            let page =
+                async { tokio::time::timeout(Duration::from_secs(10), cores.page(0, 0)).await };
+            runtime.block_on(page).expect("an answer, or that there is none")
+        };
+        assert!(page().is_some());
+        running.engine.drain(Duration::ZERO);
+        running.engine.wait();
+        assert!(page().is_none());
+    });
+}
+
+#[test]
 fn a_client_that_leaves_is_forgotten() {
     on_both_drivers(|running| {
         let sockets: Vec<_> = (0..50).map(|_| get(running.engine.local_addr(), "/a", "")).collect();

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam::queue::ArrayQueue;
 use tokio::sync::{mpsc, oneshot};
 
 use super::World;
 use crate::{
     engine::{
         Asked, HandedOver,
+        commands::Commands,
         core::{Command, Core, CoreContext, Sleep},
         driver::sim::Sim,
         inspect::Inquiry,
@@ -28,7 +28,7 @@ use crate::{
 /// A core and how it sleeps; none once it has drained.
 pub(super) struct Seat {
     pub(super) core: Option<Core<Sim>>,
-    commands: Arc<ArrayQueue<Command>>,
+    commands: Arc<Commands>,
     pub(super) asked: mpsc::Receiver<Asked>,
     wake: Arc<Reader>,
     sleep: Sleep,
@@ -53,7 +53,7 @@ impl World {
             hand_over,
             questions,
             counters: Arc::default(),
-            commands: Arc::new(ArrayQueue::new(limits::COMMAND_QUEUE)),
+            commands: Arc::default(),
             connections_max: self.plan.connections_max,
             age_max: None,
             tuning: SharedTuning::default(),
@@ -165,7 +165,7 @@ impl World {
     /// Asks a core, whose turn it is then. False: it has ended, or has too much to do.
     fn inquire(&mut self, core: usize, inquiry: Inquiry) -> bool {
         let seat = &self.cores[core];
-        if seat.core.is_none() || seat.commands.push(Command::Inquire(inquiry)).is_err() {
+        if seat.core.is_none() || !seat.commands.push(Command::Inquire(inquiry)) {
             return false;
         }
         seat.wake.notify();
@@ -178,7 +178,7 @@ impl World {
         let seat = &self.cores[core];
         if seat.core.is_some() {
             let over = Duration::from_millis(self.plan.drain_millis);
-            let _ = seat.commands.push(Command::Drain { over });
+            seat.commands.push(Command::Drain { over });
             seat.wake.notify();
             self.oracle.drains(core, now, head);
         }
