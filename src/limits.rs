@@ -233,6 +233,10 @@ pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 /// A listener that cannot accept, for want of descriptors, tries again after this long.
 pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// Lines that a core logs at debug in a second for connections that end, one for each: some 300 B, and
+/// 10 µs of the core. One more says how many were left out.
+pub const END_LINES_PER_SECOND: usize = 100;
+
 /// Commands waiting for a core.
 pub const COMMAND_QUEUE: usize = 64;
 

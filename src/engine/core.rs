@@ -21,6 +21,7 @@ use super::{
     counters::{CoreCounters, Discard},
     drain::Drain,
     driver::{Driver, Event, Send, Sent, Socket, Sockets, Watch},
+    end_lines::EndLines,
     fan_out::{Pass, Slice},
     group::{Group, GroupId, Groups},
     inspect::Inquiry,
@@ -94,6 +95,7 @@ pub(super) struct Core<D> {
     pub(super) accept_retry: AcceptRetry,
     /// Set while draining.
     pub(super) drain: Option<Drain>,
+    end_lines: EndLines,
     pub(super) buffer: Vec<u8>,
     /// What has happened and is not looked at yet; a socket has at most one of each kind here.
     events: VecDeque<Event>,
@@ -153,6 +155,7 @@ impl<D: Driver> Core<D> {
             timers: Timers::default(),
             accept_retry: AcceptRetry::default(),
             drain: None,
+            end_lines: EndLines::default(),
             buffer: vec![0; HEAD_BYTES_MAX],
             events: VecDeque::new(),
             unknown: None,
@@ -212,6 +215,9 @@ impl<D: Driver> Core<D> {
 
     /// One slice of everything there is to do.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        if let Some(left_out) = self.end_lines.look_at(now) {
+            tracing::debug!(left_out, "more connections ended");
+        }
         let known = self.take_events(now);
         self.take_commands(now);
         self.take_answers(now);
@@ -254,6 +260,7 @@ impl<D: Driver> Core<D> {
             self.accept_retry.at,
             self.heartbeat.next(),
             self.ages.next(),
+            self.end_lines.next(),
             self.drain.map(|drain| drain.next(now)),
         ];
         let soonest = soonest.into_iter().flatten().min();
@@ -476,12 +483,14 @@ impl<D: Driver> Core<D> {
         self.discard_owed(socket, why);
         let Some(connection) = self.forget(socket) else { return };
         self.context.counters.ends(reason).add(1);
-        tracing::debug!(
-            slot = socket.slot,
-            reason = reason.name(),
-            ?connection,
-            "connection ended"
-        );
+        if tracing::enabled!(tracing::Level::DEBUG) && self.end_lines.may_tell() {
+            tracing::debug!(
+                slot = socket.slot,
+                reason = reason.name(),
+                ?connection,
+                "connection ended"
+            );
+        }
         self.driver.close(socket);
     }
 

@@ -15,6 +15,7 @@ mod core;
 mod counters;
 mod drain;
 mod driver;
+mod end_lines;
 mod fan_out;
 mod group;
 mod heartbeat;

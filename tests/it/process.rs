@@ -14,6 +14,7 @@ both_drivers!(
     sigterm_ends_every_stream_in_order,
     who_drains_takes_its_time_and_says_so,
     a_second_signal_ends_at_once,
+    thousands_that_end_at_once_do_not_flood_the_log,
     a_port_that_is_taken_is_an_error_that_names_it,
 );
 
@@ -119,6 +120,19 @@ fn a_second_signal_ends_at_once(driver: Driver) {
     server.await_log("draining");
     server.signal();
     assert_eq!(server.ended().code(), Some(130));
+}
+
+fn thousands_that_end_at_once_do_not_flood_the_log(driver: Driver) {
+    const SUBSCRIBERS: usize = 2_000;
+    let server = Options::new(driver).argument("--log=warn,fanfare::engine=debug").start();
+    let pending: Vec<_> = (0..SUBSCRIBERS).map(|_| Subscriber::send(&server, &["s"])).collect();
+    let subscribers: Vec<_> = pending.into_iter().map(Pending::accepted).collect();
+    drop(subscribers);
+    server.await_subscribers("s", 0);
+    let line = server.await_log_with("more connections ended");
+    let (_, count) = line.split_once("left_out=").expect("it says how many");
+    let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
+    assert!((1..SUBSCRIBERS).contains(&digits.parse().expect("a number")), "{line}");
 }
 
 fn a_port_that_is_taken_is_an_error_that_names_it(driver: Driver) {
