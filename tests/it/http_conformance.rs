@@ -7,13 +7,15 @@
 
 mod case;
 mod play;
+mod subject;
 
 use std::sync::Mutex;
 use std::thread;
 
 use self::case::{Case, NOT_PLAYED, Then};
 use self::play::{Before, Cut, Outcome, Play};
-use crate::harness::{Driver, Server};
+use self::subject::Subject;
+use crate::harness::Driver;
 
 both_drivers!(
     every_case_is_answered_as_expected_however_it_is_cut,
@@ -39,8 +41,8 @@ fn every_case_of_the_file_is_played_or_named() {
 }
 
 fn every_case_is_answered_as_expected_however_it_is_cut(driver: Driver) {
-    play_all(driver, |server, case| {
-        let mut play = Play::new(server, case, Before::Nothing, "first");
+    play_all(driver, |subject, case| {
+        let mut play = Play::new(subject, case, Before::Nothing, "first");
         let cuts = [vec![Cut::Whole], play.cuts()].concat();
         let outcomes = play.play(&cuts);
         check(case, &outcomes[0]);
@@ -49,10 +51,10 @@ fn every_case_is_answered_as_expected_however_it_is_cut(driver: Driver) {
 }
 
 fn every_case_is_answered_alike_behind_another_request(driver: Driver) {
-    play_all(driver, |server, case| {
-        let alone = || Play::new(server, case, Before::Nothing, "alone").play(&[Cut::Whole]);
+    play_all(driver, |subject, case| {
+        let alone = || Play::new(subject, case, Before::Nothing, "alone").play(&[Cut::Whole]);
         let behind = |before| {
-            let mut play = Play::new(server, case, before, &format!("{before:?}"));
+            let mut play = Play::new(subject, case, before, &format!("{before:?}"));
             let mut cuts = vec![Cut::Whole, Cut::Bytewise];
             cuts.extend(play.cuts().into_iter().step_by(LATER_CUTS_STEP));
             (play.play(&cuts), cuts)
@@ -70,13 +72,13 @@ fn every_case_is_answered_alike_behind_another_request(driver: Driver) {
 }
 
 fn what_is_refused_is_refused_in_http_1_0_as_well(driver: Driver) {
-    play_all(driver, |server, case| {
+    play_all(driver, |subject, case| {
         // HTTP/1.0 has no need of a Host.
         if !case.is_refused() || case.name == "no-host" {
             return;
         }
         let play = |before| {
-            let play = Play::new(server, case, before, &format!("old-{before:?}"));
+            let play = Play::new(subject, case, before, &format!("old-{before:?}"));
             let Outcome { statuses, is_stream } = play.in_http_1_0().play(&[Cut::Whole]).remove(0);
             let is_refused = statuses.iter().all(|status| *status >= 400);
             assert!(is_refused && !is_stream, "{}: {before:?} {statuses:?}", case.name);
@@ -122,8 +124,8 @@ fn check(case: &Case, outcome: &Outcome) {
 }
 
 /// Plays every case, some at a time, and tells of all that fail.
-fn play_all(driver: Driver, play: impl Fn(&Server, &Case) + Sync) {
-    let server = Server::start(driver);
+fn play_all(driver: Driver, play: impl Fn(&Subject, &Case) + Sync) {
+    let (open, with_keys) = (Subject::open(driver), Subject::with_keys(driver));
     let cases = Case::played();
     let next = Mutex::new(cases.iter());
     let failed = Mutex::new(Vec::new());
@@ -132,7 +134,7 @@ fn play_all(driver: Driver, play: impl Fn(&Server, &Case) + Sync) {
             scope.spawn(|| {
                 while let Some(case) = { next.lock().expect("no panic under it").next() } {
                     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        play(&server, case);
+                        play(if case.needs_keys() { &with_keys } else { &open }, case);
                     }));
                     if played.is_err() {
                         failed.lock().expect("no panic under it").push(case.name.as_str());

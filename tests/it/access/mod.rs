@@ -35,7 +35,8 @@ pub(crate) fn file(content: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
-fn key(name: &str) -> Vec<u8> {
+/// One of the keys of these tests.
+pub(crate) fn key(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/access/keys");
     fs::read(folder.join(name)).expect("the key is there")
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::subject::Subject;
 use crate::harness::scripted::{Bytes, Piece};
 
 const CASES: &str = include_str!("../../conformance/http-request-cases.json");
@@ -11,19 +12,11 @@ const IN_WORDS: [(&str, &str, u64); 2] =
     [(" sent one byte per segment", "", 0), (r"{1\r\nx\r\n x 1000000}", "1\r\nx\r\n", 1_000_000)];
 
 /// Cases that are not played here, and why. Whatever else is in the file is.
-pub(super) const NOT_PLAYED: [(&str, &str); 9] = [
-    ("auth-missing", AUTHORISATION),
-    ("auth-two-headers", AUTHORISATION),
-    ("auth-alg-confusion", AUTHORISATION),
-    ("auth-expired", AUTHORISATION),
-    ("auth-huge", AUTHORISATION),
-    ("auth-wrong-channel", AUTHORISATION),
-    ("cookie-cross-site", AUTHORISATION),
-    ("cookie-no-origin", AUTHORISATION),
-    ("frag-every-cut", "it is about all the others, and how they are played"),
-];
+pub(super) const NOT_PLAYED: [(&str, &str); 1] =
+    [("frag-every-cut", "it is about all the others, and how they are played")];
 
-const AUTHORISATION: &str = "it is about a server that asks who somebody is";
+/// What the names of cases begin with that are about a server that asks who somebody is.
+const OF_WHO_IS_ASKED: [&str; 2] = ["auth-", "cookie-"];
 
 /// A request, and what may come of it.
 #[derive(Clone, Debug)]
@@ -113,8 +106,8 @@ impl Case {
     /// # Panics
     ///
     /// If there is one, or an escape, that means nothing.
-    pub(super) fn bytes(&self, names: &Names) -> Vec<u8> {
-        let mut text = self.request.clone();
+    pub(super) fn bytes(&self, names: &Names, subject: &Subject) -> Vec<u8> {
+        let mut text = subject.with_credentials(&self.request, &names.topic);
         let mut repeated = (String::new(), 0);
         for (words, pattern, count) in IN_WORDS {
             if let Some(plain) = text.strip_suffix(words) {
@@ -152,6 +145,11 @@ impl Case {
     /// Whether this answer, or a close without one, is among what is expected.
     pub(super) fn allows(&self, status: Option<u16>) -> bool {
         status.map_or(self.may_be_closed, |status| self.statuses.contains(&status))
+    }
+
+    /// Whether it is for a server that asks who somebody is.
+    pub(super) fn needs_keys(&self) -> bool {
+        OF_WHO_IS_ASKED.iter().any(|prefix| self.name.starts_with(prefix))
     }
 
     /// Whether it must be refused, whatever else.

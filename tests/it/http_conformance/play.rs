@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::case::{Case, Names, Then};
-use crate::harness::{Connection, Publisher, Response, Server, Subscriber};
+use super::subject::Subject;
+use crate::harness::{Connection, Publisher, Response, Subscriber};
 
 /// What comes behind a case's request, and must not be read where its connection ends with it.
 const MARKER: &str = "marker";
@@ -48,7 +49,7 @@ pub(super) struct Outcome {
 
 /// One case over one server.
 pub(super) struct Play<'s> {
-    server: &'s Server,
+    subject: &'s Subject,
     case: &'s Case,
     topic: String,
     request: Vec<u8>,
@@ -58,14 +59,15 @@ pub(super) struct Play<'s> {
 
 impl<'s> Play<'s> {
     /// `name` tells its topic from those of other plays.
-    pub(super) fn new(server: &'s Server, case: &'s Case, before: Before, name: &str) -> Self {
-        let topic = format!("{}-{name}", case.name);
+    pub(super) fn new(subject: &'s Subject, case: &'s Case, before: Before, name: &str) -> Self {
+        let (server, topic) = (&subject.server, format!("{}-{name}", case.name));
         let known = server.publish(&["epoch"], "x").id;
         let (epoch, _) = known.split_once('-').expect("an automatic id");
         let host = server.address().to_string();
         let names = Names { host, topic: topic.clone(), epoch: epoch.to_owned() };
-        let witness = Subscriber::open(server, &[&topic]);
-        Self { server, case, topic, request: case.bytes(&names), before, witness }
+        let witness = subject.subscribe(&topic);
+        let request = case.bytes(&names, subject);
+        Self { subject, case, topic, request, before, witness }
     }
 
     /// As the other one, in HTTP/1.0.
@@ -128,7 +130,7 @@ impl<'s> Play<'s> {
     }
 
     fn connect(&self) -> Connection {
-        let mut connection = self.server.connect();
+        let mut connection = self.subject.server.connect();
         if self.before == Before::Answered {
             assert_eq!(connection.get("/health").status, 200);
         }
@@ -199,7 +201,7 @@ impl<'s> Play<'s> {
     /// Returns after the server has looked at what was there.
     fn pass_barrier(&self) {
         for _ in 0..BARRIERS {
-            assert_eq!(self.server.get("/health").status, 200);
+            assert_eq!(self.subject.server.get("/health").status, 200);
         }
     }
 
@@ -232,7 +234,7 @@ impl<'s> Play<'s> {
     /// What was accepted was published once, and nothing else; and the streams have it.
     fn check_published(&mut self, accepted: &[Response], streams: Vec<Subscriber>) {
         let name = &self.case.name;
-        let last = Publisher::open(self.server).text(&[&self.topic], "last").id;
+        let last = Publisher::open(&self.subject.server).text(&[&self.topic], "last").id;
         let mut published = Vec::new();
         loop {
             let event = self.witness.next();
