@@ -21,7 +21,7 @@ use prometheus_client::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    engine::{CoreCounters, Counter, Deliveries, Discard, DriverKind, EndReason, Latencies},
+    engine::{CoreCounters, Counter, Deliveries, Discard, EndReason, Latencies},
     log::Sequence,
     provider::LocalProvider,
 };
@@ -95,11 +95,11 @@ impl ControlCounters {
 }
 
 /// A registry of everything.
-pub(super) fn registry(driver: DriverKind, why: &str, sources: Sources) -> Registry {
+pub(super) fn registry(driver: &str, why: &str, sources: Sources) -> Registry {
     let mut registry = Registry::default();
     let info = Info::new([
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("driver", driver.to_string()),
+        ("driver", driver.to_owned()),
         ("why", why.to_owned()),
     ]);
     registry.register("fanfare", "What is running, and how it moves bytes", info);

@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod admission;
 mod control;
+mod embed;
 mod event_stream;
 mod facade;
 mod fault;
@@ -274,7 +275,7 @@ impl Server {
         let (tuning, is_draining) = (self.tuning.clone(), Arc::clone(&self.is_draining));
         let (driver, why) = (self.driver(), self.driver_reason());
         let stats = Stats::new(sources.clone(), driver, why, Arc::clone(&is_draining));
-        let registry = metrics::registry(driver, why, sources);
+        let registry = metrics::registry(&driver.to_string(), why, sources);
         let desk = Desk::new(
             self.publisher(),
             control,
@@ -467,11 +468,7 @@ impl ServerBuilder {
         let admin = self.admin.transpose().map_err(StartError::Address)?;
         let admin = admin.map(admin::listen).transpose()?;
         let admin_addr = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-        let local = match &self.presence {
-            Some(topic) => self.local.presence(topic).map_err(StartError::Presence)?,
-            None => self.local,
-        };
-        let publisher = self.publisher.unwrap_or_else(|| Publisher::new(local.build()));
+        let publisher = publisher(self.publisher, self.local, self.presence)?;
         let local = publisher.provider().local().cloned();
         let (hand_over, handed_over) = mpsc::channel(limits::HAND_OVER_QUEUE);
         let (questions, asked) = mpsc::channel(limits::QUESTION_QUEUE);
@@ -510,6 +507,19 @@ impl ServerBuilder {
         );
         Ok(server)
     }
+}
+
+/// The one that was given, or that of a provider like this.
+fn publisher(
+    given: Option<Publisher>,
+    local: LocalProviderBuilder,
+    presence: Option<String>,
+) -> Result<Publisher, StartError> {
+    let local = match presence {
+        Some(topic) => local.presence(&topic).map_err(StartError::Presence)?,
+        None => local,
+    };
+    Ok(given.unwrap_or_else(|| Publisher::new(local.build())))
 }
 
 fn resolve(address: impl ToSocketAddrs) -> io::Result<SocketAddr> {

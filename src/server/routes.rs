@@ -9,7 +9,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -179,7 +179,8 @@ pub(super) async fn open(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    if head.method != Method::HEAD {
+    // In the app of somebody else there is HTTP/2, which knows no such header.
+    if head.method != Method::HEAD && head.version < Version::HTTP_2 {
         // As on the cores, nothing that follows is read: a stream has no end to wait for.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

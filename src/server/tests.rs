@@ -48,7 +48,7 @@ impl Served {
             control_permits: Arc::clone(&permits),
             control_places: places,
         };
-        let registry = metrics::registry(DriverKind::Epoll, "a \"test\"", sources);
+        let registry = metrics::registry("epoll", "a \"test\"", sources);
         let gates = Gates::new(Access::new(), DEFAULT_LISTEN, false).unwrap();
         let desk = Desk::new(
             Publisher::new(provider.clone()),

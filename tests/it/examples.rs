@@ -20,6 +20,11 @@ fn an_axum_app_serves_event_streams_of_its_own() {
 }
 
 #[test]
+fn a_server_is_nested_in_an_axum_app() {
+    prints("axum_nested", &[], "the page of the app\ndoors open\nlast call\n");
+}
+
+#[test]
 fn follow_ends_by_itself_at_the_close_event() {
     let lines = [
         "now Connecting",

@@ -1,9 +1,10 @@
 //! What access is decided from: a request as both the cores and the control runtime have it, and
 //! where it comes from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use ipnet::IpNet;
 
 use crate::{http::RequestHead, limits};
@@ -43,8 +44,18 @@ impl Asked {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers.clone(),
-            peer: parts.extensions.get::<Peer>().and_then(|peer| peer.0),
+            peer: peer(&parts.extensions),
         }
+    }
+}
+
+/// The other end of a request's connection: as the control runtime knows it, or the app that the router
+/// is nested in.
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let of_app = || extensions.get::<ConnectInfo<SocketAddr>>();
+    match extensions.get::<Peer>() {
+        Some(peer) => peer.0,
+        None => of_app().map(|ConnectInfo(address)| address.ip()),
     }
 }
 
