@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::access::{protected, token};
 use crate::harness::{Driver, Options, skip};
 
 both_drivers!(
@@ -14,6 +15,7 @@ both_drivers!(
     the_dashboard_is_live_and_closes_a_connection,
     a_browser_reconnects_without_a_gap_or_is_told,
     the_npm_package_eventsource_subscribes_and_resumes,
+    a_page_that_has_logged_in_subscribes_by_its_cookie,
 );
 
 fn the_page_shows_publishes_and_counts(driver: Driver) {
@@ -32,16 +34,27 @@ fn the_npm_package_eventsource_subscribes_and_resumes(driver: Driver) {
     run("eventsource.mjs", driver);
 }
 
+fn a_page_that_has_logged_in_subscribes_by_its_cookie(driver: Driver) {
+    let topic = "users/7";
+    let token = token(&[topic], &[topic]);
+    run_with("cookie.mjs", protected(driver), &[&token, topic]);
+}
+
 /// Runs a script to its end, which must be a success.
 fn run(script: &str, driver: Driver) {
+    run_with(script, Options::new(driver), &[]);
+}
+
+/// The same against such a server, with these arguments behind its addresses.
+fn run_with(script: &str, options: Options, arguments: &[&str]) {
     let folder = folder();
     if let Some(missing) = missing(&folder, script) {
         return skip(&format!("{missing} is not installed (tests/browser/setup.sh installs it)"));
     }
-    let mut server = Options::new(driver).argument("--admin=127.0.0.1:0").start();
+    let mut server = options.argument("--admin=127.0.0.1:0").start();
     let mut command = Command::new("node");
     command.arg(folder.join(script)).arg(format!("http://{}", server.address()));
-    command.arg(format!("http://{}", server.admin()));
+    command.arg(format!("http://{}", server.admin())).args(arguments);
     let mut node = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

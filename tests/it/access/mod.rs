@@ -42,7 +42,7 @@ pub(crate) fn key(name: &str) -> Vec<u8> {
 }
 
 /// A server that believes what is signed with [`SECRET`], and [`ADMIN`].
-fn protected(driver: Driver) -> Options {
+pub(crate) fn protected(driver: Driver) -> Options {
     let tokens = json!([{"token": ADMIN, "subscribe": ["**"], "publish": ["**"]}]);
     Options::new(driver)
         .argument(format!("--jwt-key-file={}", file(SECRET).display()))
@@ -59,7 +59,7 @@ fn sign(header: &Header, claims: &Value, key: &EncodingKey) -> String {
 }
 
 /// A token by [`SECRET`] that may do this for an hour.
-fn token(subscribe: &[&str], publish: &[&str]) -> String {
+pub(crate) fn token(subscribe: &[&str], publish: &[&str]) -> String {
     expiring(now() + 3600, subscribe, publish)
 }
 
