@@ -48,6 +48,7 @@ fn passes_everything(kind: Kind, driver: Driver) {
     each_event_comes_without_a_later_one(&proxy);
     each_line_comes_before_the_body_ends(&proxy);
     refusals_come_as_they_are(&proxy);
+    its_own_page_may_publish_and_no_other(&proxy);
     what_was_missed_comes_first(&server, &proxy);
     cores_serve_whoever_subscribes(&server, &proxy);
 }
@@ -93,6 +94,22 @@ fn refusals_come_as_they_are(proxy: &Proxy) {
     let largest = &body[1..];
     assert_eq!(proxy.connect().post("/publish", "text/plain", largest).status, 202);
     proxy.connect().get("/no/such/path").expect_fault(404);
+}
+
+/// The host that a browser asks for reaches the server, with its port.
+fn its_own_page_may_publish_and_no_other(proxy: &Proxy) {
+    let host = format!("localhost:{}", proxy.address().port());
+    for (origin, status) in [(host.as_str(), 202), ("localhost:1", 403), ("localhost", 403)] {
+        let mut connection = proxy.connect();
+        connection.send(
+            format!(
+                "POST /publish?topic=page HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{origin}\r\n\
+                 Content-Length: 1\r\n\r\nx"
+            )
+            .as_bytes(),
+        );
+        assert_eq!(connection.response().status, status, "{origin}");
+    }
 }
 
 /// And that a client has left is noticed although nothing is sent to it.
