@@ -13,6 +13,7 @@ mod event_stream;
 mod facade;
 mod fault;
 mod metrics;
+mod pages;
 mod presence;
 mod publish;
 mod reload;

@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use prometheus_client::{encoding::text, registry::Registry};
@@ -24,6 +24,7 @@ use super::{
     facade::Facades,
     fault::Fault,
     metrics::ControlCounters,
+    pages,
     publish::publish,
     selection,
 };
@@ -131,17 +132,9 @@ pub(super) fn probes() -> Router<Desk> {
         .route("/metrics", get(metrics))
 }
 
-async fn page() -> impl IntoResponse {
-    let headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
-    ];
-    (headers, Html(include_str!("page.html")))
+async fn page() -> Result<Response, Fault> {
+    pages::answer(include_str!("page.html"))
 }
-
-/// The page loads nothing and talks only to its own server.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src \
-    'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// A subscription asked for on a connection that is here already: as on the cores, but slower.
 async fn events(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {

@@ -19,9 +19,8 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
     middleware,
-    response::{Html, IntoResponse, Response},
+    response::Response,
     routing::{delete, get},
 };
 use tokio::sync::Semaphore;
@@ -32,6 +31,7 @@ use super::{
     StartError,
     control::{Beside, Door},
     fault::Fault,
+    pages,
     routes::{self, Desk},
 };
 use crate::{engine::Cores, limits};
@@ -90,22 +90,8 @@ fn router(office: Office, desk: Desk) -> Router {
 }
 
 async fn dashboard() -> Result<Response, Fault> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| {
-        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the system has no randomness to give")
-    })?;
-    let nonce = format!("{:032x}", u128::from_ne_bytes(bytes));
-    let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let policy = HeaderValue::try_from(policy).expect("hexadecimal digits are ASCII");
-    let page = include_str!("dashboard.html").replace(NONCE, &nonce);
-    Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
+    pages::answer(include_str!("dashboard.html"))
 }
-
-/// What stands in the page for the nonce of its script and its style.
-const NONCE: &str = "{nonce}";
 
 async fn stats(State(office): State<Office>) -> Json<Snapshot> {
     Json(office.stats.snapshot())
