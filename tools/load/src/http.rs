@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::framing::{Framing, Step};
+use crate::worker::{Framing, Step};
 
 /// Bytes a response head may have.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -22,6 +22,8 @@ pub(crate) struct Head {
     /// The body is chunked.
     pub(crate) chunked: bool,
     content_length: Option<usize>,
+    /// The connection ends after this response.
+    closes: bool,
 }
 
 /// A response read to its end.
@@ -31,6 +33,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// The body.
     pub(crate) body: Vec<u8>,
+    /// The server said that it ends the connection after this response.
+    pub(crate) closes: bool,
 }
 
 /// Parses a response head. `None`: it has not all arrived.
@@ -48,12 +52,16 @@ pub(crate) fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
         found.map(|header| String::from_utf8_lossy(header.value).trim().to_ascii_lowercase())
     };
     let content_type = value("content-type").unwrap_or_default();
+    let connection = value("connection").unwrap_or_default();
+    let says = |option: &str| connection.split(',').any(|said| said.trim() == option);
+    let is_old = response.version == Some(0);
     Ok(Some(Head {
         len,
         status: response.code.unwrap_or_default(),
         content_type: content_type.split(';').next().unwrap_or_default().trim().to_owned(),
         chunked: value("transfer-encoding").is_some_and(|coding| coding.ends_with("chunked")),
         content_length: value("content-length").and_then(|len| len.parse().ok()),
+        closes: says("close") || is_old && !says("keep-alive"),
     }))
 }
 
@@ -80,7 +88,7 @@ impl<R: Read> Responses<R> {
                 continue;
             }
             let body = self.body(&head)?;
-            return Ok(Some(Response { status: head.status, body }));
+            return Ok(Some(Response { status: head.status, body, closes: head.closes }));
         }
     }
 
@@ -202,6 +210,20 @@ mod tests {
         };
         check(Responses::new(Box::new(OneByOne(input)) as Box<dyn Read>));
         check(Responses::new(Box::new(&input[..]) as Box<dyn Read>));
+    }
+
+    #[test]
+    fn the_last_response_of_a_connection_says_so() {
+        for (head, closes) in [
+            ("HTTP/1.1 200 OK\r\n", false),
+            ("HTTP/1.1 200 OK\r\nConnection: x, Close\r\n", true),
+            ("HTTP/1.0 200 OK\r\n", true),
+            ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n", false),
+        ] {
+            let input = format!("{head}Content-Length: 0\r\n\r\n");
+            let response = Responses::new(input.as_bytes()).next().expect("whole");
+            assert_eq!(response.map(|response| response.closes), Some(closes), "{head}");
+        }
     }
 
     #[test]

@@ -12,26 +12,44 @@ const FILES_BESIDE: u64 = 64;
 /// 5.8 s from one address and in 0.5 s from two.
 const CONNECTIONS_PER_SOURCE: u32 = 10_000;
 
-/// Makes sure that `connections` sockets can be open, raising the soft limit as far as allowed: a
-/// server that this tool starts inherits it and needs as many.
+/// How many processes hold `connections` sockets: `asked`, or as many as the limit on open files asks
+/// for. The soft limit is raised as far as allowed: workers inherit it, and so does a server that this
+/// tool starts, which needs as many.
 ///
 /// # Errors
 /// Names the limit and what mends it.
-pub(crate) fn ensure_files(connections: u32) -> Result<(), String> {
-    let needed = u64::from(connections) + FILES_BESIDE;
-    let limit = getrlimit(Resource::Nofile);
-    let enough = |have: Option<u64>| have.is_none_or(|have| have >= needed);
-    if !enough(limit.maximum) {
-        return Err(format!(
-            "{connections} subscribers need {needed} open files, but the hard limit RLIMIT_NOFILE is {}; \
-             raise it (`ulimit -Hn {needed}` as root, or LimitNOFILE= in systemd) \
-             or ask for fewer --subscribers",
-            limit.maximum.unwrap_or(u64::MAX)
-        ));
-    }
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+pub(crate) fn ensure_files(connections: u32, asked: Option<u32>) -> Result<u32, String> {
+    let limit = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit { current: limit, maximum: limit };
     setrlimit(Resource::Nofile, raised)
-        .map_err(|error| format!("raising RLIMIT_NOFILE to {needed}: {error}"))
+        .map_err(|error| format!("raising RLIMIT_NOFILE to its hard limit: {error}"))?;
+    let processes = match asked {
+        Some(processes) => processes,
+        None => processes_for(connections, limit)?,
+    }
+    .min(connections);
+    let needed = files_of(connections.div_ceil(processes));
+    match limit {
+        Some(limit) if limit < needed => Err(format!(
+            "{connections} subscribers in {processes} processes need {needed} open files each, but the \
+             hard limit RLIMIT_NOFILE is {limit}; raise it (`ulimit -Hn {needed}` as root, or \
+             LimitNOFILE= in systemd), or ask for more --processes"
+        )),
+        _ => Ok(processes),
+    }
+}
+
+fn processes_for(connections: u32, limit: Option<u64>) -> Result<u32, String> {
+    let Some(limit) = limit else { return Ok(1) };
+    let each = limit.saturating_sub(FILES_BESIDE).min(u32::MAX.into()) as u32;
+    match each {
+        0 => Err(format!("the hard limit RLIMIT_NOFILE is {limit}: no subscriber fits")),
+        each => Ok(connections.div_ceil(each)),
+    }
+}
+
+fn files_of(connections: u32) -> u64 {
+    u64::from(connections) + FILES_BESIDE
 }
 
 /// Runs `work` with this thread, and what it starts, on one CPU; the thread's own CPUs come back
@@ -89,12 +107,21 @@ mod tests {
     }
 
     #[test]
+    fn more_connections_than_files_take_more_processes() {
+        assert_eq!(processes_for(1_000, Some(1_064)), Ok(1));
+        assert_eq!(processes_for(1_001, Some(1_064)), Ok(2));
+        assert_eq!(processes_for(1_000_000, None), Ok(1));
+        assert!(processes_for(1, Some(10)).is_err());
+        assert_eq!(ensure_files(10, Some(3)), Ok(3));
+        assert_eq!(ensure_files(2, Some(3)), Ok(2), "none has nothing to do");
+    }
+
+    #[test]
     fn too_few_files_are_refused_by_name() {
-        assert!(ensure_files(1).is_ok());
         let limit = getrlimit(Resource::Nofile).maximum;
         if limit.is_some_and(|limit| limit < 1_000_000) {
-            let error = ensure_files(1_000_000).expect_err("above the limit");
-            assert!(error.contains("RLIMIT_NOFILE"), "{error}");
+            let error = ensure_files(1_000_000, Some(1)).expect_err("above the limit");
+            assert!(error.contains("RLIMIT_NOFILE") && error.contains("--processes"), "{error}");
         }
     }
 

@@ -166,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn no_escape_changes_a_payload() {
+        let format = Format::new(4_096, 7);
+        for sequence in 0..PATTERN_PERIOD as u64 {
+            let data = encoded(&format, Stamp { sequence, ..STAMP });
+            let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            assert!(data.into_iter().all(unreserved), "publishers do not escape it");
+        }
+    }
+
+    #[test]
     fn every_changed_byte_is_noticed() {
         let format = Format::new(128, 7);
         let data = encoded(&format, STAMP);

@@ -1,56 +1,62 @@
 //! The publisher: one connection, one thread, times fixed in advance.
 //!
-//! Open loop: message n is due at start + n / rate whatever the server does. Nothing here waits for
-//! an answer; what is due goes out in one write. If a write blocks, the messages due meanwhile are
-//! late, and since latency counts from the intended time, the delay is in the figures.
+//! Open loop: within a segment message n is due at start + n / rate whatever the server does.
+//! Nothing here waits for an answer, unless the server takes one message at a time; what is due goes
+//! out in one write. If a write blocks, the messages due meanwhile are late, and since latency
+//! counts from the intended time, the delay is in the figures. What the server answers is read by a thread of its own (`answers`).
+//!
+//! A server may end a connection after an answer. Where every message sent has been answered by
+//! then, nothing is in doubt and publishing goes on over a new connection; where one has not, it is
+//! not known whether the server took it, and the run has failed.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+mod answers;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-use serde_json::Value;
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::args::PublishMode;
+use self::answers::Reader;
+use self::writer::Writer;
 use crate::clock::Clock;
-use crate::http::{Response, Responses};
 use crate::payload::{Format, Stamp};
-use crate::target::Endpoint;
+use crate::target::{PublishMode, Route};
 
-/// From the connection to the first message.
+/// From the start of a segment to its first message.
 const LEAD: Duration = Duration::from_millis(20);
-/// Messages in one write at most: bounds the buffer when the schedule is far behind.
-const BATCH_MAX: u64 = 512;
 /// A write that makes no progress for so long has failed.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the answers may take after the last message.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A write has failed: how long the server may take to say why.
+const LAST_WORD: Duration = Duration::from_millis(500);
+/// The payload's sequence has eight hex digits.
+const MESSAGES_MAX: u64 = u32::MAX as u64;
 
 /// What is to be published.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Where.
-    pub(crate) endpoint: Endpoint,
-    /// How.
-    pub(crate) mode: PublishMode,
+    /// Where and how.
+    pub(crate) route: Route,
+    /// Message i of a run goes to topic i modulo their number; at least one.
+    pub(crate) topics: Vec<String>,
     /// What the messages hold.
     pub(crate) format: Format,
-    /// How many.
-    pub(crate) messages: u64,
-    /// How many per second.
-    pub(crate) rate: f64,
     /// The run's clock.
     pub(crate) clock: Clock,
+    /// Messages written so far, for whoever looks on.
+    pub(crate) written: Arc<AtomicU64>,
 }
 
-/// What was published.
+/// What was published: in one segment, or in all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     /// Messages written.
     pub(crate) published: u64,
-    /// Messages the server said it took.
+    /// Messages the server said it took. It may say so later than in the segment; what
+    /// [`Publisher::finish`] returns is all of it.
     pub(crate) accepted: u64,
     /// When the first message was due.
     pub(crate) start_ns: u64,
@@ -62,6 +68,34 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
 }
 
+/// A connection to publish over, segment by segment. It belongs on a thread of its own.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    plan: Plan,
+    writer: Writer,
+    connection: Connection,
+    /// Of the connections before this one.
+    accepted_before: u64,
+    total: Outcome,
+}
+
+/// A part of the run at one rate.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// Sequence of its first message.
+    first: u64,
+    messages: u64,
+    /// Messages per second.
+    rate: f64,
+    start_ns: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    reader: Reader,
+}
+
 impl Outcome {
     /// Messages per second, over the time it took to write them.
     pub(crate) fn rate(&self) -> f64 {
@@ -69,277 +103,175 @@ impl Outcome {
         let seconds = self.end_ns.saturating_sub(self.start_ns) as f64 / 1e9;
         if intervals == 0.0 || seconds == 0.0 { 0.0 } else { intervals / seconds }
     }
-}
 
-/// Publishes all of `plan`; returns when the answers are in or overdue.
-pub(crate) fn publish(plan: &Plan) -> Outcome {
-    let mut outcome = Outcome::default();
-    if let Err(error) = try_publish(plan, &mut outcome) {
-        outcome.error.get_or_insert_with(|| error.to_string());
+    fn failed(error: String) -> Self {
+        Self { error: Some(error), ..Self::default() }
     }
-    outcome
 }
 
-fn try_publish(plan: &Plan, outcome: &mut Outcome) -> io::Result<()> {
-    let mut connection = TcpStream::connect_timeout(&plan.endpoint.address, WRITE_DEADLINE)?;
-    connection.set_nodelay(true)?;
-    connection.set_write_timeout(Some(WRITE_DEADLINE))?;
-    connection.set_read_timeout(Some(LOOK_EVERY))?;
-    let written = AtomicBool::new(false);
-    let refused = AtomicBool::new(false);
-    let incoming = Patient { connection: connection.try_clone()?, written: &written, silent: None };
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| read_answers(plan, incoming, &refused));
-        let result = write_all(plan, &mut connection, outcome, &refused);
-        written.store(true, Ordering::Release);
-        let answers = reader.join().expect("the reader does not panic");
-        outcome.accepted = answers.accepted;
-        outcome.error = answers.error;
-        result
-    })
-}
-
-fn write_all(
-    plan: &Plan,
-    connection: &mut TcpStream,
-    outcome: &mut Outcome,
-    refused: &AtomicBool,
-) -> io::Result<()> {
-    let mut writer = Writer::new(plan);
-    connection.write_all(writer.opening.as_bytes())?;
-    outcome.start_ns = plan.clock.now_ns() + LEAD.as_nanos() as u64;
-    while outcome.published < plan.messages && !refused.load(Ordering::Acquire) {
-        let due_ns = plan.due_ns(outcome, outcome.published);
-        let now = plan.clock.sleep_until(due_ns);
-        // What the stamps say: the first message that is due is the latest.
-        let first = Stamp::new(outcome.published, due_ns, now);
-        outcome.lag_max_ns = outcome.lag_max_ns.max(first.sent_ns() - due_ns);
-        let count = writer.encode_due(plan, outcome, now);
-        connection.write_all(&writer.out)?;
-        outcome.published += count;
-        outcome.end_ns = plan.clock.now_ns();
-    }
-    connection.write_all(writer.closing)
-}
-
-impl Plan {
-    /// When message `sequence` is due.
-    fn due_ns(&self, outcome: &Outcome, sequence: u64) -> u64 {
-        outcome.start_ns + (sequence as f64 * 1e9 / self.rate) as u64
+impl Segment {
+    /// When message `index` of the segment is due.
+    fn due_ns(&self, index: u64) -> u64 {
+        self.start_ns + (index as f64 * 1e9 / self.rate) as u64
     }
 
-    /// Answers to wait for when `published` messages have been sent.
-    fn answers(&self) -> u64 {
-        match self.mode {
-            PublishMode::Ndjson => 1,
-            PublishMode::Post => self.messages,
+    /// The stamp of message `index` in a write at `now_ns`.
+    fn stamp(&self, index: u64, now_ns: u64) -> Stamp {
+        Stamp::new(self.first + index, self.due_ns(index), now_ns)
+    }
+}
+
+impl Connection {
+    /// Connects, and opens the one request where messages are its lines.
+    fn open(plan: &Plan) -> Result<Self, String> {
+        let failed = |error| format!("connecting the publisher: {error}");
+        let stream =
+            TcpStream::connect_timeout(&plan.route.address(), WRITE_DEADLINE).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_write_timeout(Some(WRITE_DEADLINE)).map_err(failed)?;
+        let incoming = stream.try_clone().map_err(failed)?;
+        let reader = Reader::start(incoming, plan.route.mode()).map_err(failed)?;
+        let mut connection = Self { stream, reader };
+        if plan.route.mode() == PublishMode::Ndjson {
+            connection.stream.write_all(&plan.route.stream_head()).map_err(failed)?;
         }
-    }
-}
-
-/// Puts messages into the bytes of a mode.
-struct Writer {
-    mode: PublishMode,
-    opening: String,
-    closing: &'static [u8],
-    /// In `Post` mode, what stands before each payload.
-    head: String,
-    lines: Vec<u8>,
-    out: Vec<u8>,
-}
-
-impl Writer {
-    fn new(plan: &Plan) -> Self {
-        let ndjson = plan.mode == PublishMode::Ndjson;
-        let endpoint = &plan.endpoint;
-        let length = format!("Content-Length: {}", plan.format.size());
-        let stream = endpoint.publish_head("application/x-ndjson", "Transfer-Encoding: chunked");
-        Self {
-            mode: plan.mode,
-            opening: if ndjson { stream } else { String::new() },
-            closing: if ndjson { b"0\r\n\r\n" } else { b"" },
-            head: endpoint.publish_head("text/plain", &length),
-            lines: Vec::new(),
-            out: Vec::new(),
-        }
+        Ok(connection)
     }
 
-    /// Fills `out` with the messages that are due. Returns how many.
-    fn encode_due(&mut self, plan: &Plan, outcome: &Outcome, now: u64) -> u64 {
-        self.lines.clear();
-        self.out.clear();
-        let mut count = 0;
-        while count < BATCH_MAX && outcome.published + count < plan.messages {
-            let sequence = outcome.published + count;
-            let intended_ns = plan.due_ns(outcome, sequence);
-            if intended_ns > now {
-                break;
+    /// Writes `count` messages. They count as sent even when the write fails.
+    fn send(&mut self, bytes: &[u8], count: u64) -> Result<(), String> {
+        self.reader.progress().note_sent(count);
+        self.stream.write_all(bytes).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("publishing: the server has read nothing for {WRITE_DEADLINE:?}")
             }
-            self.encode(plan, Stamp::new(sequence, intended_ns, now));
-            count += 1;
-        }
-        if self.mode == PublishMode::Ndjson {
-            self.out.extend_from_slice(format!("{:x}\r\n", self.lines.len()).as_bytes());
-            self.out.extend_from_slice(&self.lines);
-            self.out.extend_from_slice(b"\r\n");
-        }
-        count
+            _ => format!("publishing: {error}"),
+        })
     }
 
-    fn encode(&mut self, plan: &Plan, stamp: Stamp) {
-        match self.mode {
-            PublishMode::Ndjson => {
-                self.lines.extend_from_slice(b"{\"data\":\"");
-                plan.format.encode(stamp, &mut self.lines);
-                self.lines.extend_from_slice(b"\"}\n");
-            }
-            PublishMode::Post => {
-                self.out.extend_from_slice(self.head.as_bytes());
-                plan.format.encode(stamp, &mut self.out);
-            }
-        }
-    }
-}
-
-/// What the server answered.
-#[derive(Debug, Default)]
-struct Answers {
-    accepted: u64,
-    error: Option<String>,
-}
-
-fn read_answers(plan: &Plan, incoming: Patient<'_>, refused: &AtomicBool) -> Answers {
-    let mut answers = Answers::default();
-    let mut responses = Responses::new(incoming);
-    for _ in 0..plan.answers() {
-        let fault = match responses.next() {
-            Ok(Some(response)) => answers.take(plan, &response),
-            Ok(None) => Some("the server closed the publisher's connection".to_owned()),
-            Err(error) => Some(format!("the answer to a publish: {error}")),
+    /// Ends the one request where there is one, and waits for what has not been answered.
+    fn complete(&mut self, mode: PublishMode) -> Result<(), String> {
+        // Said first, as the answer may be here before the write returns.
+        self.reader.progress().complete();
+        let closed = match mode {
+            PublishMode::Ndjson => self.stream.write_all(b"0\r\n\r\n"),
+            PublishMode::Post | PublishMode::Turns => Ok(()),
         };
-        if let Some(fault) = fault {
-            answers.error.get_or_insert(fault);
-            // In one long request any answer before its end ends it.
-            refused.store(true, Ordering::Release);
-            break;
+        self.reader.join();
+        match self.reader.progress().fault() {
+            Some(fault) => Err(fault),
+            None => closed.map_err(|error| format!("publishing: {error}")),
         }
     }
-    answers
-}
 
-impl Answers {
-    /// Counts one answer. Returns what is wrong with it.
-    fn take(&mut self, plan: &Plan, response: &Response) -> Option<String> {
-        let text = String::from_utf8_lossy(&response.body);
-        if !(200..300).contains(&response.status) {
-            return Some(format!(
-                "the server refused a publish: {} {}",
-                response.status,
-                text.trim()
-            ));
-        }
-        if plan.mode == PublishMode::Post {
-            self.accepted += 1;
-            return None;
-        }
-        let answer = serde_json::from_slice::<Value>(&response.body).ok();
-        let published = answer.and_then(|answer| answer["published"].as_u64());
-        self.accepted = published.unwrap_or(plan.messages);
-        (self.accepted != plan.messages)
-            .then(|| format!("the server says it published {} of {}", self.accepted, plan.messages))
+    /// Ends it from this side, after a last look at what the server has said.
+    fn break_off(&mut self) {
+        self.reader.wait(LAST_WORD);
+        let _ = self.stream.shutdown(Shutdown::Both);
+        self.reader.join();
     }
 }
 
-/// Reads on through time-outs until the answers are overdue.
-struct Patient<'s> {
-    connection: TcpStream,
-    written: &'s AtomicBool,
-    /// Since when nothing has come after all was written.
-    silent: Option<Instant>,
+impl Drop for Connection {
+    /// Ends the reader too, which has a descriptor of its own.
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
 }
 
-impl Read for Patient<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.connection.read(buf) {
-                Err(error) if is_timeout(&error) => {}
-                outcome => {
-                    self.silent = None;
-                    return outcome;
-                }
+impl Publisher {
+    /// Connects.
+    ///
+    /// # Errors
+    /// In words, when the server cannot be reached.
+    pub(crate) fn start(plan: Plan) -> Result<Self, String> {
+        assert!(!plan.topics.is_empty(), "a message has a topic");
+        let connection = Connection::open(&plan)?;
+        let writer = Writer::new(&plan);
+        Ok(Self { plan, writer, connection, accepted_before: 0, total: Outcome::default() })
+    }
+
+    /// Publishes `messages` at `rate` per second; their sequences follow on the last ones. Returns
+    /// when the last is written, or publishing has failed: every call after that fails at once.
+    pub(crate) fn publish(&mut self, rate: f64, messages: u64) -> Outcome {
+        if let Some(error) = &self.total.error {
+            return Outcome::failed(error.clone());
+        }
+        if self.total.published + messages > MESSAGES_MAX {
+            return Outcome::failed(format!("a run has at most {MESSAGES_MAX} messages"));
+        }
+        let start_ns = self.plan.clock.now_ns() + LEAD.as_nanos() as u64;
+        let first = self.total.published;
+        let mut outcome = Outcome { start_ns, end_ns: start_ns, ..Outcome::default() };
+        let accepted = self.accepted();
+        outcome.error =
+            self.publish_segment(Segment { first, messages, rate, start_ns }, &mut outcome).err();
+        outcome.accepted = self.accepted() - accepted;
+        self.total.add(&outcome);
+        outcome
+    }
+
+    /// Waits for the answers that are not in yet, as long as they keep coming. What was published
+    /// in all.
+    pub(crate) fn finish(mut self) -> Outcome {
+        if self.total.error.is_some() {
+            self.connection.break_off();
+        } else {
+            self.total.error = self.connection.complete(self.plan.route.mode()).err();
+        }
+        Outcome { accepted: self.accepted(), ..self.total }
+    }
+
+    fn publish_segment(&mut self, segment: Segment, outcome: &mut Outcome) -> Result<(), String> {
+        while outcome.published < segment.messages {
+            let due_ns = segment.due_ns(outcome.published);
+            self.plan.clock.sleep_until(due_ns);
+            if self.plan.route.mode() == PublishMode::Turns {
+                self.connection.reader.wait_for_answer()?;
             }
-            if self.written.load(Ordering::Acquire)
-                && self.silent.get_or_insert_with(Instant::now).elapsed() > ANSWER_DEADLINE
-            {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "none came"));
+            if self.connection.reader.progress().has_ended() {
+                self.reconnect()?;
             }
+            let now_ns = self.plan.clock.now_ns();
+            // What the stamps say: the first message that is due is the latest.
+            let first = segment.stamp(outcome.published, now_ns);
+            outcome.lag_max_ns = outcome.lag_max_ns.max(first.sent_ns() - due_ns);
+            let count = self.writer.encode_due(&self.plan, segment, outcome.published, now_ns);
+            if let Err(error) = self.connection.send(&self.writer.out, count) {
+                self.connection.break_off();
+                return Err(self.connection.reader.progress().fault().unwrap_or(error));
+            }
+            outcome.published += count;
+            self.plan.written.fetch_add(count, Ordering::Relaxed);
+            outcome.end_ns = self.plan.clock.now_ns();
         }
+        Ok(())
+    }
+
+    /// The server has ended the connection: goes on over another one if nothing is in doubt.
+    fn reconnect(&mut self) -> Result<(), String> {
+        self.connection.reader.join();
+        if let Some(fault) = self.connection.reader.progress().fault() {
+            return Err(fault);
+        }
+        self.accepted_before = self.accepted();
+        self.connection = Connection::open(&self.plan)?;
+        Ok(())
+    }
+
+    fn accepted(&self) -> u64 {
+        self.accepted_before + self.connection.reader.progress().accepted()
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(mode: PublishMode, rate: f64) -> Plan {
-        let endpoint = Endpoint::resolve("http://127.0.0.1:1", "/publish?topic={topic}", "t");
-        Plan {
-            endpoint: endpoint.expect("a valid URL"),
-            mode,
-            format: Format::new(40, 1),
-            messages: 1_000,
-            rate,
-            clock: Clock::start(),
+impl Outcome {
+    fn add(&mut self, segment: &Self) {
+        if self.published == 0 {
+            self.start_ns = segment.start_ns;
         }
-    }
-
-    #[test]
-    fn due_times_are_fixed_in_advance() {
-        let plan = plan(PublishMode::Ndjson, 3.0);
-        let outcome = Outcome { start_ns: 1_000, ..Outcome::default() };
-        assert_eq!(plan.due_ns(&outcome, 0), 1_000);
-        assert_eq!(plan.due_ns(&outcome, 3), 1_000_001_000);
-        // No drift: the thousandth is as exact as the first.
-        assert_eq!(plan.due_ns(&outcome, 3_000), 1_000_000_001_000);
-    }
-
-    #[test]
-    fn what_is_due_goes_out_in_one_chunk() {
-        let plan = plan(PublishMode::Ndjson, 1_000.0);
-        let mut writer = Writer::new(&plan);
-        let outcome = Outcome { published: 10, start_ns: 0, ..Outcome::default() };
-        assert_eq!(writer.encode_due(&plan, &outcome, 12_000_000), 3);
-        let (body, _) = crate::framing::dechunk(&writer.out, 7).expect("one whole chunk");
-        let lines: Vec<Value> = body
-            .split_inclusive(|&byte| byte == b'\n')
-            .map(|line| serde_json::from_slice(line).expect("JSON"))
-            .collect();
-        let stamps = lines.iter().map(|line| {
-            let data = line["data"].as_str().expect("text");
-            plan.format.decode(data.as_bytes()).expect("intact")
-        });
-        let sequences: Vec<u64> = stamps.map(|stamp| stamp.sequence).collect();
-        assert_eq!(sequences, [10, 11, 12]);
-    }
-
-    #[test]
-    fn a_schedule_far_behind_is_written_in_batches() {
-        let plan = plan(PublishMode::Post, 1_000.0);
-        let mut writer = Writer::new(&plan);
-        assert_eq!(writer.encode_due(&plan, &Outcome::default(), u64::MAX / 2), BATCH_MAX);
-        let text = String::from_utf8(writer.out).expect("text");
-        assert_eq!(text.matches("POST /publish?topic=t HTTP/1.1\r\n").count(), BATCH_MAX as usize);
-    }
-
-    #[test]
-    fn a_server_that_is_not_there_is_an_error() {
-        let outcome = publish(&plan(PublishMode::Post, 1_000.0));
-        assert_eq!(outcome.published, 0);
-        assert!(outcome.error.is_some());
+        self.published += segment.published;
+        self.end_ns = self.end_ns.max(segment.end_ns);
+        self.lag_max_ns = self.lag_max_ns.max(segment.lag_max_ns);
+        self.error = segment.error.clone();
     }
 }

@@ -1,107 +1,210 @@
-//! Where to connect and what to ask for: URL templates made into addresses and request heads.
+//! What is tested and how it is spoken to: a preset, what the command line says otherwise, and the
+//! two put together into requests.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+mod args;
+mod endpoint;
+mod headers;
+mod preset;
+mod route;
+mod template;
+#[cfg(test)]
+mod tests;
 
-/// One URL, resolved.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Endpoint {
-    /// Where to connect.
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::args::{PublishMode, TargetArgs};
+use self::endpoint::Endpoint;
+use self::headers::Header;
+use self::preset::{Facts, TokenPlace};
+pub(crate) use self::preset::{Preset, Resume};
+pub(crate) use self::route::Route;
+use self::template::{Escape, Place, Template};
+use crate::extract;
+
+/// A server under test.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Target {
+    /// What kind it is.
+    pub(crate) preset: Preset,
+    /// Where subscribers connect to.
     pub(crate) address: SocketAddr,
-    /// The `Host` header.
-    pub(crate) host: String,
-    /// Path and query.
-    pub(crate) path: String,
+    /// Where the payload lies in an event's data.
+    pub(crate) payload: extract::Place,
+    /// Whether it takes up a stream where it broke off.
+    pub(crate) resume: Resume,
+    /// How to publish; `None`: somebody else does.
+    pub(crate) publish: Option<Route>,
+    subscribe: Endpoint,
+    subscribe_headers: Vec<Header>,
+    /// What `{cf_connect}` shows.
+    connect_token: Option<String>,
 }
 
-impl Endpoint {
-    /// Resolves `template`, a path on `target` or a whole URL, for `topic`.
+impl Target {
+    /// What `args` ask for, where the server is at the URL `base`.
     ///
     /// # Errors
-    /// In words, when it is not an `http://` URL or its host has no address.
-    pub(crate) fn resolve(target: &str, template: &str, topic: &str) -> Result<Self, String> {
-        let template = template.replace("{topic}", &percent_encode(topic));
-        let url = match template.contains("://") {
-            true => template,
-            false => {
-                format!("{}/{}", target.trim_end_matches('/'), template.trim_start_matches('/'))
-            }
-        };
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err(format!("{url}: only http:// URLs are supported"));
-        };
-        let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return Err(format!("{url}: white space in a URL"));
+    /// In words: a URL that cannot be asked, a place in a template or a header that has no meaning,
+    /// options that contradict each other.
+    pub(crate) fn resolve(args: &TargetArgs, base: &str) -> Result<Self, String> {
+        let facts = args.preset.facts();
+        let template = args.subscribe_url.as_deref().unwrap_or(facts.subscribe_url);
+        let places = [Place::Topic, Place::Topics, Place::Connect];
+        let subscribe = Endpoint::resolve(base, template, &places)
+            .map_err(|error| format!("where to subscribe: {error}"))?;
+        let pointer = args.payload_at.as_deref().or(facts.payload).filter(|at| !at.is_empty());
+        let token = args.subscribe_token.as_ref().or(args.token.as_ref());
+        let shown = facts.subscribe_token;
+        Ok(Self {
+            preset: args.preset,
+            address: subscribe.address,
+            payload: pointer.map_or(extract::Place::Whole, |at| extract::Place::Pointer(at.into())),
+            resume: facts.resume,
+            publish: route(args, &facts, base)?,
+            subscribe,
+            subscribe_headers: all_headers(args, &args.subscribe_headers, shown, token)?,
+            connect_token: token.filter(|_| shown == TokenPlace::Connect).cloned(),
+        })
+    }
+
+    /// Whether one subscription can be to several topics.
+    pub(crate) fn takes_several_topics(&self) -> bool {
+        !self.subscribe.path.has(Place::Topic)
+    }
+
+    /// The request of a subscriber to `topics`: several only where it takes several. One that comes
+    /// back says what it had last, unless the server could make nothing of that.
+    pub(crate) fn subscribe_request(
+        &self,
+        topics: &[&str],
+        last_event_id: Option<&[u8]>,
+    ) -> Vec<u8> {
+        debug_assert!(topics.len() < 2 || self.takes_several_topics(), "they have no place");
+        let path = self.subscribe.path.fill(topics, self.connect_token.as_deref()).concat();
+        let ours = [
+            ("Host", &self.subscribe.host[..]),
+            ("Accept", "text/event-stream"),
+            ("Cache-Control", "no-cache"),
+        ];
+        let headers = headers::lines(&headers::merge(&ours, &self.subscribe_headers));
+        let mut request = format!("GET {path} HTTP/1.1\r\n{headers}").into_bytes();
+        if let Some(id) = last_event_id.filter(|_| self.resume == Resume::LastEventId) {
+            request.extend_from_slice(b"Last-Event-ID: ");
+            request.extend_from_slice(id);
+            request.extend_from_slice(b"\r\n");
         }
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
-        let addresses = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-        // Of the names of this machine, servers under test as a rule listen on the IPv4 one.
-        let address = addresses
-            .min_by_key(SocketAddr::is_ipv6)
-            .ok_or_else(|| format!("{host} has no address"))?;
-        Ok(Self { address, host: host.to_owned(), path })
-    }
-
-    /// The request of a subscriber.
-    pub(crate) fn subscribe_request(&self) -> Vec<u8> {
-        let Self { host, path, .. } = self;
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\
-             Cache-Control: no-cache\r\n\r\n"
-        )
-        .into_bytes()
-    }
-
-    /// The head of a publish request, up to its body; `body` is its framing header.
-    pub(crate) fn publish_head(&self, content_type: &str, body: &str) -> String {
-        let Self { host, path, .. } = self;
-        format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n{body}\r\n\r\n"
-        )
+        request.extend_from_slice(b"\r\n");
+        request
     }
 }
 
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(byte as char);
+impl TargetArgs {
+    /// The URL of a server that runs; `None`: Fanfare is to be started.
+    ///
+    /// # Errors
+    /// When another kind of server is asked for, which this tool cannot start.
+    pub(crate) fn running(&self) -> Result<Option<&str>, String> {
+        match (&self.target, self.preset) {
+            (Some(target), _) => Ok(Some(target)),
+            (None, Preset::Fanfare) => Ok(None),
+            (None, preset) => {
+                let manual = preset.facts().manual;
+                Err(format!("only Fanfare can be started here: give --target URL (see {manual})"))
             }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
-    encoded
+
+    fn says_how_to_publish(&self) -> bool {
+        self.publish_body.is_some()
+            || self.publish_type.is_some()
+            || self.publish_mode.is_some()
+            || self.publish_token.is_some()
+            || !self.publish_headers.is_empty()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How to publish: the preset's way where nothing else is said.
+fn route(args: &TargetArgs, facts: &Facts, base: &str) -> Result<Option<Route>, String> {
+    let known = facts.publish.as_ref();
+    let mode = publish_mode(args, facts)?;
+    let known_url = known.and_then(|known| match mode {
+        PublishMode::Ndjson => known.lines_url,
+        PublishMode::Post | PublishMode::Turns => Some(known.url),
+    });
+    let Some(url) = args.publish_url.as_deref().or(known_url) else {
+        return match args.says_how_to_publish() {
+            true => Err("it is not known where to publish: give --publish-url".to_owned()),
+            false => Ok(None),
+        };
+    };
+    let content_type = args.publish_type.as_deref();
+    let content_type = content_type.or_else(|| known.map(|known| known.content_type));
+    let content_type = content_type.unwrap_or("text/plain");
+    let (_, content_type) = headers::value_of("--publish-type", content_type)?;
+    let body = args.publish_body.as_deref();
+    let body = body.or_else(|| known.map(|known| known.body)).unwrap_or("{data}");
+    let token = args.publish_token.as_ref().or(args.token.as_ref());
+    Ok(Some(Route {
+        endpoint: publish_endpoint(mode, base, url)?,
+        mode,
+        body: publish_body(body, &content_type)?,
+        content_type,
+        headers: all_headers(args, &args.publish_headers, facts.publish_token, token)?,
+    }))
+}
 
-    const TARGET: &str = "http://127.0.0.1:8080/";
-
-    #[test]
-    fn a_path_is_taken_on_the_target() {
-        let endpoint = Endpoint::resolve(TARGET, "/events?topic={topic}", "a b/ü");
-        let endpoint = endpoint.expect("a valid URL");
-        assert_eq!(endpoint.address, SocketAddr::from(([127, 0, 0, 1], 8080)));
-        assert_eq!(endpoint.host, "127.0.0.1:8080");
-        assert_eq!(endpoint.path, "/events?topic=a%20b%2F%C3%BC");
-    }
-
-    #[test]
-    fn a_whole_url_stands_alone() {
-        let endpoint = Endpoint::resolve(TARGET, "http://127.0.0.1?x={topic}", "t");
-        let endpoint = endpoint.expect("a valid URL");
-        assert_eq!((endpoint.address.port(), &endpoint.path[..]), (80, "/?x=t"));
-    }
-
-    #[test]
-    fn what_cannot_be_asked_is_refused() {
-        for bad in ["https://127.0.0.1/", "/a b", "/a\r\nb"] {
-            assert!(Endpoint::resolve(TARGET, bad, "t").is_err(), "{bad}");
+fn publish_mode(args: &TargetArgs, facts: &Facts) -> Result<PublishMode, String> {
+    let takes_lines = facts.publish.as_ref().and_then(|known| known.lines_url).is_some();
+    let by_itself = args.publish_body.is_some() || args.publish_type.is_some();
+    match args.publish_mode {
+        Some(PublishMode::Ndjson) if by_itself => {
+            Err("--publish-body and --publish-type are of --publish-mode post".to_owned())
         }
+        Some(PublishMode::Ndjson) if !takes_lines && args.preset != Preset::Plain => {
+            Err("lines of NDJSON are Fanfare's: use --publish-mode post".to_owned())
+        }
+        Some(mode) => Ok(mode),
+        None if takes_lines && !by_itself => Ok(PublishMode::Ndjson),
+        None => Ok(facts.publish.as_ref().map_or(PublishMode::Post, |known| known.mode)),
     }
+}
+
+fn publish_endpoint(mode: PublishMode, base: &str, url: &str) -> Result<Endpoint, String> {
+    let (places, why): (&[Place], _) = match mode {
+        PublishMode::Ndjson => (&[], ", where each line has its topic"),
+        PublishMode::Post | PublishMode::Turns => (&[Place::Topic], ""),
+    };
+    Endpoint::resolve(base, url, places).map_err(|error| format!("where to publish{why}: {error}"))
+}
+
+fn publish_body(body: &str, content_type: &str) -> Result<Template, String> {
+    let body = Template::parse(body, Escape::of(content_type), &[Place::Topic, Place::Data])
+        .map_err(|error| format!("--publish-body: {error}"))?;
+    match body.has(Place::Data) {
+        true => Ok(body),
+        false => Err("--publish-body: a message needs its {data}".to_owned()),
+    }
+}
+
+/// Those of both kinds of request, then those of this kind; a later one of a name stands for an
+/// earlier one. The token stands for none.
+fn all_headers(
+    args: &TargetArgs,
+    own: &[Header],
+    shown: TokenPlace,
+    token: Option<&String>,
+) -> Result<Vec<Header>, String> {
+    let both: Vec<_> = args.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+    let mut all = headers::merge(&both, own);
+    if let Some(token) = token {
+        let (name, value) = match shown {
+            TokenPlace::Bearer => ("Authorization", format!("Bearer {token}")),
+            TokenPlace::ApiKey => ("X-API-Key", token.clone()),
+            TokenPlace::Connect => return Ok(all),
+        };
+        all.push(headers::value_of(name, &value).map_err(|error| format!("a token: {error}"))?);
+    }
+    Ok(all)
 }

@@ -8,31 +8,20 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
-/// What becomes of one delivery.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Act {
-    /// It is made.
-    Send,
-    /// It is not.
-    Drop,
-    /// It is made twice.
-    Twice,
-    /// It comes after the next one.
-    Delay,
-    /// One byte of its data is changed.
-    Corrupt,
-    /// It is cut in the middle, and the connection with it.
-    Cut,
-}
+use crate::acts::{Act, Sent, Stage};
 
 /// How the server behaves.
 #[derive(Debug)]
 pub(crate) struct Mock {
-    /// What becomes of message `.1` at subscriber `.0`, both counted from 0.
+    /// What becomes of message `.1` at subscriber `.0`, both counted from 0 in their topic; the
+    /// subscribers of the next topic are counted on from [`NEXT_TOPIC`].
     pub(crate) act: fn(usize, usize) -> Act,
+    /// How many topics there are; several are named with their number behind a hyphen.
+    pub(crate) topics: usize,
     /// Status line of a subscription.
     pub(crate) subscribe_status: &'static str,
     /// Status line of a publish.
@@ -41,14 +30,20 @@ pub(crate) struct Mock {
     pub(crate) chunked: bool,
 }
 
+/// What is between the first subscriber of a topic and that of the next.
+pub(crate) const NEXT_TOPIC: usize = 1_000;
+
 struct Subscriber {
     connection: TcpStream,
-    delayed: Vec<u8>,
+    topic: usize,
+    stage: Stage,
 }
 
 struct Server {
     mock: Mock,
     subscribers: Mutex<Vec<Subscriber>>,
+    /// The newest message, whatever its topic.
+    newest: Mutex<String>,
 }
 
 impl Mock {
@@ -56,6 +51,7 @@ impl Mock {
     pub(crate) fn faultless() -> Self {
         Self {
             act: |_, _| Act::Send,
+            topics: 1,
             subscribe_status: "200 OK",
             publish_status: "202 Accepted",
             chunked: true,
@@ -66,7 +62,11 @@ impl Mock {
     pub(crate) fn serve(self) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let server = Arc::new(Server { mock: self, subscribers: Mutex::default() });
+        let server = Arc::new(Server {
+            mock: self,
+            subscribers: Mutex::default(),
+            newest: Mutex::default(),
+        });
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let server = Arc::clone(&server);
@@ -83,7 +83,7 @@ impl Server {
         let mut reader = BufReader::new(connection);
         while let Some(head) = read_head(&mut reader) {
             if head.starts_with("GET") {
-                return self.subscribe(reader.into_inner());
+                return self.subscribe(reader.into_inner(), topic(&head, self.mock.topics));
             }
             let count = match head.contains("chunked") {
                 true => self.publish_lines(&mut reader)?,
@@ -97,14 +97,14 @@ impl Server {
         Some(())
     }
 
-    fn subscribe(&self, mut connection: TcpStream) -> Option<()> {
+    fn subscribe(&self, mut connection: TcpStream, topic: usize) -> Option<()> {
         let status = self.mock.subscribe_status;
         let framing = if self.mock.chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let head =
             format!("HTTP/1.1 {status}\r\nContent-Type: text/event-stream; x=y\r\n{framing}\r\n");
         connection.write_all(head.as_bytes()).ok()?;
-        subscribers.push(Subscriber { connection, delayed: Vec::new() });
+        subscribers.push(Subscriber { connection, topic, stage: Stage::default() });
         Some(())
     }
 
@@ -122,7 +122,8 @@ impl Server {
             while let Some(end) = lines.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = lines.drain(..=end).collect();
                 let message: Value = serde_json::from_slice(&line).ok()?;
-                self.broadcast(message["data"].as_str()?, count);
+                let data = message["data"].as_str()?;
+                self.broadcast(data, sequence(data)?);
                 count += 1;
             }
         }
@@ -133,47 +134,83 @@ impl Server {
         let mut body = vec![0; len.parse().ok()?];
         reader.read_exact(&mut body).ok()?;
         let text = String::from_utf8(body).ok()?;
-        // The payload begins with its sequence, which tells which message this is.
-        let sequence = usize::from_str_radix(text.get(..8)?, 16).ok()?;
-        self.broadcast(&text, sequence);
+        self.broadcast(&text, sequence(&text)?);
         Some(1)
     }
 
-    fn broadcast(&self, data: &str, message: usize) {
+    /// Message i goes to topic i modulo their number.
+    fn broadcast(&self, data: &str, sequence: usize) {
+        let (message, topic) = (sequence / self.mock.topics, sequence % self.mock.topics);
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = std::mem::replace(&mut *newest, data.to_owned());
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, subscriber) in subscribers.iter_mut().enumerate() {
-            let act = (self.mock.act)(index, message);
-            let frame = self.frame(data, message);
-            let mut out = Vec::new();
-            match act {
-                Act::Send => out.extend_from_slice(&frame),
-                Act::Twice => out.extend_from_slice(&frame.repeat(2)),
-                Act::Corrupt => {
-                    let wrong = data.replacen('0', "1", 1);
-                    out.extend_from_slice(&self.frame(&wrong, message));
+        let interested = subscribers.iter_mut().filter(|subscriber| subscriber.topic == topic);
+        for (index, subscriber) in interested.enumerate() {
+            let act = (self.mock.act)(topic * NEXT_TOPIC + index, message);
+            let mut due = Vec::new();
+            for sent in subscriber.stage.play(act, message, data) {
+                match sent {
+                    Sent::Later(after, data) => {
+                        let frame = self.frame(&event(message, &data));
+                        subscriber.write_after(after, frame);
+                    }
+                    Sent::Half(data) => {
+                        let frame = self.frame(&event(message, &data));
+                        due.extend_from_slice(&frame[..frame.len() / 2]);
+                    }
+                    Sent::Intact(number, data) | Sent::Wrong(number, data) => {
+                        due.extend(self.frame(&event(number, &data)));
+                    }
+                    Sent::Other => due.extend(self.frame(&event(message, &other))),
+                    Sent::Named => due.extend(self.frame("event: other\ndata: not ours\n\n")),
+                    Sent::Heartbeat(data) => {
+                        due.extend(self.frame(":\n\n"));
+                        due.extend(
+                            self.frame(&event(message, &data).replace("\ndata", "\n:\ndata")),
+                        );
+                    }
                 }
-                Act::Cut => out.extend_from_slice(&frame[..frame.len() / 2]),
-                Act::Drop | Act::Delay => {}
             }
-            if act == Act::Delay {
-                subscriber.delayed.extend_from_slice(&frame);
-            } else {
-                out.append(&mut subscriber.delayed);
-            }
-            let _ = subscriber.connection.write_all(&out);
-            if act == Act::Cut {
+            let _ = subscriber.connection.write_all(&due);
+            if subscriber.stage.is_over() {
                 let _ = subscriber.connection.shutdown(std::net::Shutdown::Both);
             }
         }
     }
 
-    fn frame(&self, data: &str, message: usize) -> Vec<u8> {
-        let event = format!("id: 0badcafe-{message}\ndata: {data}\n\n");
+    fn frame(&self, event: &str) -> Vec<u8> {
         match self.mock.chunked {
             true => format!("{:x}\r\n{event}\r\n", event.len()).into_bytes(),
-            false => event.into_bytes(),
+            false => event.as_bytes().to_vec(),
         }
     }
+}
+
+impl Subscriber {
+    /// Writes what is whole, so it never stands inside another frame.
+    fn write_after(&self, time: Duration, frame: Vec<u8>) {
+        let Ok(mut connection) = self.connection.try_clone() else { return };
+        thread::spawn(move || {
+            thread::sleep(time);
+            let _ = connection.write_all(&frame);
+        });
+    }
+}
+
+fn event(message: usize, data: &str) -> String {
+    format!("id: 0badcafe-{message}\ndata: {data}\n\n")
+}
+
+/// The payload begins with its sequence, which tells which message this is.
+fn sequence(data: &str) -> Option<usize> {
+    usize::from_str_radix(data.get(..8)?, 16).ok()
+}
+
+/// The number behind the hyphen of the topic that is asked for.
+fn topic(head: &str, topics: usize) -> usize {
+    let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1");
+    let number = line.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    number.filter(|_| topics > 1).unwrap_or_default()
 }
 
 fn read_head(reader: &mut BufReader<TcpStream>) -> Option<String> {
@@ -209,8 +246,24 @@ pub(crate) struct Run {
 /// Runs the tester against `server` with a small load and `flags`.
 pub(crate) fn load(server: SocketAddr, flags: &[&str]) -> Run {
     let target = format!("http://{server}");
-    let small = ["--subscribers", "20", "--rate", "400", "--duration", "500ms", "--json", "-"];
-    let output = tester(&[&["--target", &target], &small[..], flags].concat());
+    let small = [
+        "--subscribers",
+        "20",
+        "--rate",
+        "400",
+        "--duration",
+        "500ms",
+        "--patience",
+        "1s",
+        "--json",
+        "-",
+    ];
+    run(&[&["--target", &target], &small[..], flags].concat())
+}
+
+/// Runs the tester with `flags`, which make it print its JSON document.
+pub(crate) fn run(flags: &[&str]) -> Run {
+    let output = tester(flags);
     Run {
         status: output.status.code(),
         report: serde_json::from_slice(&output.stdout).unwrap_or_default(),
