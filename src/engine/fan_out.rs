@@ -220,8 +220,7 @@ impl Pass {
                 let id = groups.of_topic(topic.id())[nth];
                 let group = groups.get_mut(id);
                 let is_wanted = !group.live().is_empty() || group.counting > 0;
-                let is_named = frame.sequence() >= group.named_from;
-                if !is_wanted || !is_named || group.pending.last() == Some(&offset) {
+                if !is_wanted || group.pending.last() == Some(&offset) {
                     continue;
                 }
                 if group.pending.is_empty() {
