@@ -1,5 +1,6 @@
 //! The part of the command line that every scenario has.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,11 @@ pub(crate) struct LoadArgs {
     /// Connections being made at the same time
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) connecting: u32,
+
+    /// Address to connect from, where one has too few ports; may be repeated, for each in turn (default:
+    /// the addresses of loopback for many subscribers there, else what the system chooses)
+    #[arg(long = "source", value_name = "ADDRESS")]
+    pub(crate) sources: Vec<IpAddr>,
 
     /// Process id of the server, to report what it costs; with all processes it has started. May be
     /// repeated

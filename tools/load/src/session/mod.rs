@@ -11,12 +11,11 @@ mod document;
 mod fleet;
 mod honesty;
 mod publishing;
+mod start;
+mod wait;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use self::args::LoadArgs;
@@ -25,16 +24,12 @@ pub(crate) use self::book::Part;
 use self::fleet::Fleet;
 use self::publishing::Publishing;
 use crate::clock::Clock;
-use crate::machine;
-use crate::payload::Format;
-use crate::publisher::{Outcome, Plan as PublisherPlan};
-use crate::report::{Phase, Progress, Report, ScenarioResult, Standing as Shown};
-use crate::server::{Sampler, ServerProcess, Usage, kernel_bytes};
+use crate::publisher::Outcome;
+use crate::report::{Phase, Progress, Report, ScenarioResult};
+use crate::server::{Sample, Sampler, ServerProcess, Usage, kernel_bytes};
 use crate::target::Target;
-use crate::worker::{Command, Connect, Event, Faults, Resume, Seen, Setup, Standing, Tally};
+use crate::worker::{Command, Connect, Faults, Resume, Seen, Setup, Standing, Tally};
 
-/// No subscriber has become ready for so long: the rest never will.
-const CONNECT_SILENCE: Duration = Duration::from_secs(10);
 /// After the last delivery, for duplicates that follow it.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long a worker may take to do what it is told.
@@ -42,10 +37,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// From a command to the time it is for: all workers have read it by then.
 const LEAD_NS: u64 = 20_000_000;
 const HEAR_WITHIN: Duration = Duration::from_millis(10);
-/// Points of a series, for a run that ends when it is expected to.
-const POINTS: u32 = 60;
-/// Events followed per second, and subscribers each is followed to.
-const FOLLOWED_PER_SECOND: f64 = 100.0;
 
 /// What a scenario wants.
 #[derive(Clone, Debug)]
@@ -107,81 +98,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts what a scenario plays with. Nothing is connected.
-    ///
-    /// # Errors
-    /// In words: what the machine does not allow, a server or worker that cannot be started, options
-    /// that make no sense.
-    pub(crate) fn start(load: &LoadArgs, plan: Plan) -> Result<Self, String> {
-        let began = SystemTime::now();
-        let processes = machine::ensure_files(load.subscribers, load.processes)?;
-        let (url, server) = match load.target.running()? {
-            Some(url) => (url.to_owned(), None),
-            None => {
-                let (given, cpu) = (load.server.as_deref(), load.server_cpu);
-                let server = ServerProcess::start(given, cpu, &load.server_args)?;
-                (server.url(), Some(server))
-            }
-        };
-        let mut pids = load.pids.clone();
-        pids.extend(server.as_ref().map(ServerProcess::pid));
-        let usage_start = Usage::read(&pids)?;
-        if let Some(cpu) = load.cpu {
-            machine::pin(cpu)?;
-        }
-        let target = Target::resolve(&load.target, &url)?;
-        let clock = Clock::start();
-        let slice =
-            (plan.expected / POINTS).clamp(Duration::from_millis(100), Duration::from_secs(5));
-        let setup = setup(load, &plan, &target, clock, processes, slice);
-        let publishing = publishing(load, &plan, &target, &setup)?;
-        let setups: Vec<Setup> =
-            (0..processes).map(|worker| Setup { worker, ..setup.clone() }).collect();
-        let kernel_start = kernel_bytes();
-        let fleet = Fleet::start(&setups)?;
-        let sampler = (!pids.is_empty()).then(|| Sampler::start(pids.clone(), clock, slice));
-        let workers = processes as usize;
-        let keeps_latencies = load.outputs.hdr.is_some();
-        let mut session = Self {
-            load: load.clone(),
-            progress: Progress::new(load.outputs.progress(load.progress)),
-            plan,
-            clock,
-            began,
-            url,
-            target,
-            server,
-            pids,
-            sampler,
-            fleet,
-            runtimes: Vec::new(),
-            publishing,
-            published: 0,
-            publish_failed: false,
-            first_due_ns: None,
-            book: Book::new(setup.slice_ns, workers, keeps_latencies),
-            standing: vec![Standing::default(); workers],
-            flushed: 0,
-            first: Vec::new(),
-            heard_first: 0,
-            closed: BTreeMap::new(),
-            next_slice_ns: setup.slice_ns,
-            setup,
-            usage_start,
-            usage_ready: None,
-            has_stood: false,
-            told_to_expect: None,
-            kernel_start,
-            kernel_ready: kernel_start,
-            connecting: Part::default(),
-            whole: Part::default(),
-            phases: Vec::new(),
-            stage: None,
-        };
-        session.await_that(ANSWER_WITHIN, "ready", |session| session.runtimes.len() == workers)?;
-        Ok(session)
-    }
-
     /// Connects all members as fast as is allowed, and waits until all stand.
     ///
     /// # Errors
@@ -252,40 +168,6 @@ impl Session {
         self.fleet.tell(&Command::Throttle { members, bytes_per_second })
     }
 
-    /// Waits until `count` streams stand.
-    ///
-    /// # Errors
-    /// In words, when they do not and nothing changes any more.
-    pub(crate) fn await_up(&mut self, count: u32) -> Result<(), String> {
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
-        loop {
-            let Standing { up, pending, failed, .. } = self.stands();
-            if up >= count {
-                return Ok(());
-            }
-            let is_settled = pending == 0 && failed > 0;
-            if is_settled || silence.is_too_long(u64::from(up), self.now_ns()) {
-                let why =
-                    self.turn()?.tally.first_failure.unwrap_or_else(|| "no answer".to_owned());
-                return Err(format!("only {up} of {count} subscribers are ready: {why}"));
-            }
-            self.hear(HEAR_WITHIN)?;
-        }
-    }
-
-    /// Waits until no more connections are in the making.
-    pub(crate) fn await_settled(&mut self) -> Result<(), String> {
-        // Until the workers have read what they were told, nothing is in the making.
-        self.turn()?;
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
-        while self.stands().pending > 0
-            && !silence.is_too_long(self.stands().up.into(), self.now_ns())
-        {
-            self.hear(HEAR_WITHIN)?;
-        }
-        Ok(())
-    }
-
     /// Begins to publish; it goes on beside what else is done.
     ///
     /// # Errors
@@ -312,50 +194,6 @@ impl Session {
                 self.publish_failed |= outcome.error.is_some();
                 self.first_due_ns.get_or_insert(outcome.start_ns);
                 return Ok(outcome);
-            }
-            self.hear(HEAR_WITHIN)?;
-        }
-    }
-
-    /// Waits until all that was published is in, nobody is left, or nothing has come for a while.
-    pub(crate) fn await_delivered(&mut self) -> Result<(), String> {
-        let expected = self.expected(0..self.published);
-        let mut silence = Silence::new(self.load.patience, self.now_ns());
-        loop {
-            let Standing { up, pending, delivered, bytes, .. } = self.stands();
-            let (seen, is_all) = match self.load.blind {
-                true => (bytes, false),
-                false => (delivered, delivered >= expected),
-            };
-            if is_all || up + pending == 0 || silence.is_too_long(seen, self.now_ns()) {
-                return Ok(());
-            }
-            self.hear(HEAR_WITHIN)?;
-        }
-    }
-
-    /// Listens for so long.
-    pub(crate) fn pass(&mut self, time: Duration) -> Result<(), String> {
-        let end_ns = self.now_ns() + time.as_nanos() as u64;
-        while self.now_ns() < end_ns {
-            let left = Duration::from_nanos(end_ns.saturating_sub(self.now_ns()));
-            self.hear(HEAR_WITHIN.min(left))?;
-        }
-        Ok(())
-    }
-
-    /// Waits until `done`, as long as that moves: `counted` tells how far it is.
-    pub(crate) fn await_progress(
-        &mut self,
-        counted: impl Fn(&Standing) -> u64,
-        done: u64,
-    ) -> Result<(), String> {
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
-        loop {
-            let standing = self.stands();
-            let seen = counted(&standing);
-            if seen >= done || silence.is_too_long(seen, self.now_ns()) {
-                return Ok(());
             }
             self.hear(HEAR_WITHIN)?;
         }
@@ -486,87 +324,6 @@ impl Session {
     pub(crate) fn measured(&self) -> &Tally {
         &self.whole.tally
     }
-
-    fn await_that(
-        &mut self,
-        within: Duration,
-        what: &str,
-        is_so: impl Fn(&Self) -> bool,
-    ) -> Result<(), String> {
-        let deadline_ns = self.now_ns() + within.as_nanos() as u64;
-        while !is_so(self) {
-            if self.now_ns() > deadline_ns {
-                return Err(format!("workers are not done with {what} after {within:?}"));
-            }
-            self.hear(HEAR_WITHIN)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in the next event, if there is one, and does what is due.
-    fn hear(&mut self, within: Duration) -> Result<(), String> {
-        if let Some((worker, event)) = self.fleet.hear(within)? {
-            self.take(worker, event)?;
-        }
-        let now_ns = self.now_ns();
-        if let Some(publishing) = &self.publishing {
-            self.book.note_written(now_ns, publishing.written());
-        }
-        if now_ns >= self.next_slice_ns {
-            self.next_slice_ns = now_ns - now_ns % self.setup.slice_ns + self.setup.slice_ns;
-            self.show(now_ns);
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, worker: usize, event: Event) -> Result<(), String> {
-        match event {
-            Event::Ready { runtime, why } => self.runtimes.push((runtime, why)),
-            Event::Standing(standing) => self.standing[worker] = standing,
-            Event::Slice(slice) => self.book.add(*slice),
-            Event::Flushed => self.flushed += 1,
-            Event::First(first) => {
-                self.heard_first += 1;
-                for (known, told) in self.first.iter_mut().zip(first) {
-                    let is_earlier = match (&known, &told) {
-                        (Some(known), Some(told)) => told.number < known.number,
-                        (None, _) => true,
-                        (_, None) => false,
-                    };
-                    if is_earlier {
-                        *known = told;
-                    }
-                }
-            }
-            Event::Closed { faults } => _ = self.closed.insert(worker, faults),
-            Event::Failed(error) => return Err(format!("worker {worker}: {error}")),
-            Event::Gone if self.closed.contains_key(&worker) => {}
-            Event::Gone => return Err(format!("worker {worker} has ended before its time")),
-        }
-        Ok(())
-    }
-
-    /// Shows how the run goes.
-    fn show(&mut self, now_ns: u64) {
-        let written = self.publishing.as_ref().map(Publishing::written);
-        let standing = self.stands();
-        // Nothing has been counted yet.
-        let Some(newest) = self.book.newest() else { return };
-        let some = |ms: f64| (ms > 0.0).then_some(ms);
-        self.progress.update(&Shown {
-            phase: self.stage.as_deref(),
-            elapsed: Duration::from_nanos(now_ns),
-            total: Some(self.plan.expected),
-            connected: standing.up.into(),
-            subscribers: self.load.subscribers.into(),
-            published: written.filter(|&written| written > 0),
-            delivered_per_second: newest.delivered_per_second,
-            p50_ms: some(newest.p50_ms),
-            p99_ms: some(newest.p99_ms),
-            faults: standing.faults,
-            tester_cpu_cores: newest.tester_cpu_cores,
-        });
-    }
 }
 
 /// What is known at the end.
@@ -576,81 +333,10 @@ pub(crate) struct Totals {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) faults: Faults,
     /// The server over time.
-    pub(crate) samples: Vec<crate::server::Sample>,
+    pub(crate) samples: Vec<Sample>,
     /// What the server had used at the end of what was measured.
     pub(crate) usage_end: Option<Usage>,
 }
 
 const NOWHERE_TO_PUBLISH: &str =
     "it is not known where to publish: give --publish-url, or --rate 0 where a scenario allows it";
-
-fn setup(
-    load: &LoadArgs,
-    plan: &Plan,
-    target: &Target,
-    clock: Clock,
-    processes: u32,
-    slice: Duration,
-) -> Setup {
-    Setup {
-        worker: 0,
-        workers: processes,
-        subscribers: load.subscribers,
-        target: target.clone(),
-        topics: load.topic_names(),
-        payload_bytes: load.size,
-        payload_seed: RandomState::new().hash_one("seed"),
-        clock,
-        runtime: load.runtime,
-        connecting: load.connecting.div_ceil(processes),
-        late_after_ns: load.late.as_nanos() as u64,
-        blind: load.blind,
-        follow_one_in: follow_one_in(plan.rate.unwrap_or(1.0)),
-        slice_ns: slice.as_nanos() as u64,
-        slow: plan.slow.clone(),
-        passing: plan.passing.clone(),
-    }
-}
-
-/// One in how many events is followed: a power of two.
-fn follow_one_in(rate: f64) -> u64 {
-    ((rate / FOLLOWED_PER_SECOND).ceil() as u64).max(1).next_power_of_two()
-}
-
-/// Connects the publisher, when something is to be published.
-fn publishing(
-    load: &LoadArgs,
-    plan: &Plan,
-    target: &Target,
-    setup: &Setup,
-) -> Result<Option<Publishing>, String> {
-    if plan.rate.is_none() {
-        return Ok(None);
-    }
-    let route = target.publish.clone().ok_or(NOWHERE_TO_PUBLISH)?;
-    let format = Format::new(load.size, setup.payload_seed);
-    let (topics, clock) = (setup.topics.clone(), setup.clock);
-    let written = Arc::new(AtomicU64::new(0));
-    Publishing::start(PublisherPlan { route, topics, format, clock, written }).map(Some)
-}
-
-/// How long a count has not moved.
-#[derive(Debug)]
-struct Silence {
-    allowed_ns: u64,
-    seen: u64,
-    since_ns: u64,
-}
-
-impl Silence {
-    fn new(allowed: Duration, now_ns: u64) -> Self {
-        Self { allowed_ns: allowed.as_nanos() as u64, seen: 0, since_ns: now_ns }
-    }
-
-    fn is_too_long(&mut self, count: u64, now_ns: u64) -> bool {
-        if count != self.seen {
-            (self.seen, self.since_ns) = (count, now_ns);
-        }
-        now_ns.saturating_sub(self.since_ns) > self.allowed_ns
-    }
-}

@@ -1,6 +1,7 @@
 //! What the coordinator and its workers say to one another: one JSON document a line, commands on a
 //! worker's standard input, events on its standard output.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub(crate) struct Setup {
     pub(crate) payload_seed: u64,
     pub(crate) clock: Clock,
     pub(crate) runtime: RuntimeChoice,
+    /// Addresses to connect from, in turn; none: what fits.
+    pub(crate) sources: Vec<IpAddr>,
     /// Connections being made at the same time.
     pub(crate) connecting: u32,
     /// From this age on a delivery is late.

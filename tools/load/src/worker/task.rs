@@ -131,7 +131,7 @@ async fn connect(worker: &Worker, member: u32) -> io::Result<Rc<Link>> {
     if setup.slow.contains(&member) {
         socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
     }
-    if let Some(source) = machine::source(member, setup.subscribers, address) {
+    if let Some(source) = machine::source(member, setup.subscribers, address, &setup.sources) {
         socket.bind(&source.into())?;
     }
     let link = match socket.connect(&address.into()) {
