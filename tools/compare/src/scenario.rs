@@ -86,9 +86,9 @@ pub(crate) const ALWAYS: &str = "--connecting 64";
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "steady",
-        what: "1,000 subscribers, 200 messages/s of 128 B for 3 s",
+        what: "1,000 subscribers, 100 messages/s of 128 B for 3 s",
         subcommand: Subcommand::Or("steady", ""),
-        load: "--subscribers 1000 --rate 200 --size 128 --duration 3s",
+        load: "--subscribers 1000 --rate 100 --size 128 --duration 3s",
         warm_up: true,
         by_default: true,
         metrics: DELIVERING,

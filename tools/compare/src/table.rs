@@ -7,7 +7,7 @@ use std::fmt;
 use self::row::{Row, Value};
 use crate::{
     machine::Machine,
-    record::Record,
+    record::{Compared, Record},
     scenario::{self, Metric, Scenario},
 };
 
@@ -36,8 +36,8 @@ impl fmt::Display for Table<'_> {
         for (scenario, rows) in scenarios.iter().zip(&tables) {
             section(f, scenario, rows)?;
         }
-        if tables.iter().flatten().any(|row| row.bottlenecks > 0) {
-            writeln!(f, "\n† The load tester was the bottleneck: what it says is no claim.")?;
+        if tables.iter().flatten().any(|row| row.bottleneck) {
+            writeln!(f, "\n† The load tester was the bottleneck in every run: this is no claim.")?;
         }
         let lost: Vec<_> =
             scenarios.iter().zip(&tables).flat_map(|(one, rows)| lost(one, rows)).collect();
@@ -50,9 +50,8 @@ fn head(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     let Machine { kernel, cpu, cpus, memory_gib, rustc, load: [before, after] } = &record.machine;
     writeln!(
         f,
-        "Linux {kernel}, {cus} × {cpu}, {memory_gib:.0} GiB, rustc {rustc}; the server on one CPU, the \
-                 load tester on another; load average {before} before and {after} after.",
-        cus = cpus
+        "Linux {kernel}, {cpus} × {cpu}, {memory_gib:.0} GiB, rustc {rustc}; the server on one CPU, \
+         the load tester on another; load average {before} before and {after} after."
     )?;
     write!(f, "Medians of {} runs (least..most), in turn", record.repeat)?;
     if let Some(first) = record.peers.first() {
@@ -65,13 +64,10 @@ fn head(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
 }
 
 fn rows(record: &Record, scenario: &Scenario) -> Vec<Row> {
-    let row =
-        |peer| Row::new(peer, scenario.metrics, &record.runs_of(scenario.name, peer_name(peer)));
+    let row = |peer: &Compared| {
+        Row::new(peer, scenario.metrics, &record.runs_of(scenario.name, &peer.name))
+    };
     record.peers.iter().map(row).collect()
-}
-
-fn peer_name(peer: &crate::record::Compared) -> &str {
-    &peer.name
 }
 
 fn section(f: &mut fmt::Formatter<'_>, scenario: &Scenario, rows: &[Row]) -> fmt::Result {
@@ -84,7 +80,16 @@ fn section(f: &mut fmt::Formatter<'_>, scenario: &Scenario, rows: &[Row]) -> fmt
         let Row { peer, version, faults, .. } = row;
         writeln!(f, "| {peer} | {version} | {} | {faults} |", cells.join(" | "))?;
     }
-    Ok(())
+    let left_out = rows.iter().filter(|row| row.left_out > 0);
+    let left_out: Vec<_> =
+        left_out.map(|row| format!("{} of {}", row.left_out, row.peer)).collect();
+    match left_out.is_empty() {
+        true => Ok(()),
+        false => {
+            let runs = left_out.join(", ");
+            writeln!(f, "\nRuns that do not count, as the load tester was the bottleneck: {runs}.")
+        }
+    }
 }
 
 /// Where another row is better than the first.

@@ -15,7 +15,7 @@ impl Peer for Pushpin {
     }
 
     fn settings(&self) -> &'static str {
-        "condure, zurl, proxy and handler, on the one CPU; its limit of 2,500 messages/s lifted, little logged; published through its ZeroMQ \
+        "condure, zurl, proxy and handler, on the one CPU; its limit of messages per second off, little logged; published through its ZeroMQ \
          socket, by a web application that is not counted; no replay without one that keeps the messages"
     }
 
@@ -59,8 +59,9 @@ fn application(
     Process::start(command, ground.cpu, home.path())
 }
 
-/// What `{libdir}`, `{rundir}` and `{ipc_prefix}` stand for is Pushpin's to say. Debian has a zurl for the whole
-/// system; this one is its own.
+/// With any `message_rate` a message waits until no other has come for a while, so that of a steady stream
+/// nothing is delivered before its end: there is none. What `{libdir}`, `{rundir}` and `{ipc_prefix}`
+/// stand for is Pushpin's to say. Debian has a zurl for the whole system; this one is its own.
 const CONFIG: &str = "\
 [global]
 include={libdir}/internal.conf
@@ -93,6 +94,6 @@ push_in_http_addr=127.0.0.1
 push_in_http_port={http}
 command_spec=ipc://{rundir}/{ipc_prefix}command
 stats_spec=ipc://{rundir}/{ipc_prefix}stats
-message_rate=1000000000
-message_hwm=1000000000
+message_rate=0
+message_hwm=1000000
 ";

@@ -30,8 +30,10 @@ pub(crate) struct Row {
     metrics: Vec<(Metric, Option<Value>)>,
     /// All that went wrong, or "none".
     pub(crate) faults: String,
-    /// Runs in which the load tester set the pace.
-    pub(crate) bottlenecks: usize,
+    /// Runs in which the load tester set the pace, and that do not count beside those in which it did not.
+    pub(crate) left_out: usize,
+    /// The load tester set the pace in every run: none is a claim.
+    pub(crate) bottleneck: bool,
 }
 
 /// The median of a metric, with the least and the most.
@@ -45,16 +47,17 @@ pub(crate) struct Value {
 impl Row {
     pub(crate) fn new(peer: &Compared, metrics: &[Metric], runs: &[&Run]) -> Self {
         let reports: Vec<_> = runs.iter().filter_map(|run| run.report.as_ref().ok()).collect();
-        let is_bottleneck = |report: &&&serde_json::Value| {
-            BOTTLENECK.iter().any(|place| report.pointer(place) == Some(&true.into()))
-        };
-        let value = |metric: &Metric| (*metric, Value::of(metric, &reports));
+        let (paced, claims): (Vec<_>, Vec<_>) = reports.iter().partition(|it| is_bottleneck(it));
+        let bottleneck = claims.is_empty() && !paced.is_empty();
+        let counted = if bottleneck { &paced } else { &claims };
+        let value = |metric: &Metric| (*metric, Value::of(metric, counted));
         Self {
             peer: peer.name.clone(),
             version: peer.version.clone(),
             metrics: metrics.iter().map(value).collect(),
             faults: faults(runs, &reports),
-            bottlenecks: reports.iter().filter(is_bottleneck).count(),
+            left_out: if bottleneck { 0 } else { paced.len() },
+            bottleneck,
         }
     }
 
@@ -70,13 +73,13 @@ impl Row {
         if self.better_than(nth, first).is_some() {
             text = format!("**{text}**");
         }
-        if self.bottlenecks > 0 { text + " †" } else { text }
+        if self.bottleneck { text + " †" } else { text }
     }
 
     /// To the row of what is compared with; none where either is no claim.
     fn ratio(&self, nth: usize, first: &Self) -> Option<f64> {
         let (ours, theirs) = (first.metrics[nth].1?, self.metrics[nth].1?);
-        let claims = first.bottlenecks == 0 && self.bottlenecks == 0;
+        let claims = !first.bottleneck && !self.bottleneck;
         claims.then(|| theirs.median / ours.median)
     }
 
@@ -97,6 +100,10 @@ impl Row {
 }
 
 const NONE: &str = "none";
+
+fn is_bottleneck(report: &serde_json::Value) -> bool {
+    BOTTLENECK.iter().any(|place| report.pointer(place) == Some(&true.into()))
+}
 
 /// All that went wrong in all runs.
 fn faults(runs: &[&Run], reports: &[&serde_json::Value]) -> String {
