@@ -133,7 +133,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "ladder",
         what: "the rate up to which 1,000 subscribers are served within the load tester's objective",
         subcommand: Subcommand::Needed("ladder"),
-        load: "--subscribers 1000 --size 128",
+        load: "--subscribers 1000 --size 128 --from 25 --step 2s",
         warm_up: true,
         by_default: false,
         metrics: &[more("knee", "/result/knee_rate", "messages/s")],

@@ -94,7 +94,7 @@ impl Tester {
         for pid in peer.pids() {
             command.args(["--pid", &pid.to_string()]);
         }
-        command.args(ALWAYS.split(' ')).args(load.split_whitespace()).args(&self.options);
+        command.args(merged(&format!("{ALWAYS} {load}"), &self.options));
         let end = wait(Process::start(command, self.cpu, home.path())?, within)?;
         // A verdict against the peer is a report as well.
         read(&document).ok_or(end)
@@ -106,6 +106,15 @@ impl Tester {
             line.starts_with("  ") && line.split_whitespace().next() == Some(subcommand)
         })
     }
+}
+
+/// The options of `load`, each with a value, but for those that `stronger` gives; then these.
+fn merged<'o>(load: &'o str, stronger: &'o [String]) -> Vec<&'o str> {
+    let words: Vec<_> = load.split_whitespace().collect();
+    let is_given =
+        |name: &str| stronger.iter().any(|option| option.split('=').next() == Some(name));
+    let kept = words.chunks(2).filter(|option| !is_given(option[0])).flatten().copied();
+    kept.chain(stronger.iter().map(String::as_str)).collect()
 }
 
 fn wait(mut process: Process, within: Duration) -> Result<String, String> {
@@ -129,6 +138,14 @@ fn read(document: &Path) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::scenario::find;
+
+    #[test]
+    fn an_option_that_is_given_stands_alone() {
+        let given = ["--rate=5", "--size", "64"].map(ToOwned::to_owned);
+        let load = "--rate 100 --subscribers 10 --size 128";
+        assert_eq!(merged(load, &given), ["--subscribers", "10", "--rate=5", "--size", "64"]);
+        assert_eq!(merged(load, &[]).join(" "), load);
+    }
 
     #[test]
     fn what_a_tester_can_do_is_in_its_help() {

@@ -32,7 +32,7 @@ pub(crate) struct Row {
     pub(crate) faults: String,
     /// Runs in which the load tester set the pace, and that do not count beside those in which it did not.
     pub(crate) left_out: usize,
-    /// The load tester set the pace in every run: none is a claim.
+    /// The load tester set the pace in most runs: none is a claim.
     pub(crate) bottleneck: bool,
 }
 
@@ -48,7 +48,7 @@ impl Row {
     pub(crate) fn new(peer: &Compared, metrics: &[Metric], runs: &[&Run]) -> Self {
         let reports: Vec<_> = runs.iter().filter_map(|run| run.report.as_ref().ok()).collect();
         let (paced, claims): (Vec<_>, Vec<_>) = reports.iter().partition(|it| is_bottleneck(it));
-        let bottleneck = claims.is_empty() && !paced.is_empty();
+        let bottleneck = paced.len() > claims.len();
         let counted = if bottleneck { &paced } else { &claims };
         let value = |metric: &Metric| (*metric, Value::of(metric, counted));
         Self {
