@@ -63,8 +63,8 @@ impl Row {
 
     /// The text of a cell, beside the row of what is compared with.
     pub(crate) fn cell(&self, nth: usize, first: &Self) -> String {
-        let (metric, Some(value)) = &self.metrics[nth] else { return "-".to_owned() };
-        let mut text = value.text(metric);
+        let (metric, value) = &self.metrics[nth];
+        let mut text = value.map_or_else(|| "-".to_owned(), |value| value.text(metric));
         if let Some(ratio) = self.ratio(nth, first)
             && !std::ptr::eq(self, first)
         {

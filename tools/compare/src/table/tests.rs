@@ -115,6 +115,7 @@ fn where_the_tester_sets_the_pace_nothing_is_claimed() {
         let text = Table(&record([ours.clone(), theirs])).to_string();
         let row = line(&text, "| nchan");
         assert!(row.starts_with("| nchan | 1.2 | 2 ms (1..2) † | 1 ms † |"), "{text}");
+        assert!(row.ends_with("| - † | - † | none |"), "{row}");
         assert!(text.contains("† The load tester was the bottleneck"), "{text}");
         assert!(text.contains("### Rows we lose\n\nNone."), "{text}");
     }
