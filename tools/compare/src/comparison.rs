@@ -3,6 +3,7 @@
 use crate::{
     arguments::Arguments,
     binaries::Binaries,
+    interrupt,
     machine::{self, Machine},
     peer::{Ground, NOT_TO_BE_HAD, PEERS, Peer},
     record::{Compared, LeftOut, Record, Run},
@@ -29,6 +30,7 @@ impl Comparison {
             return Err("servers and load tester need a CPU each".to_owned());
         }
         machine::raise_files()?;
+        interrupt::listen()?;
         let binaries = Binaries::find(arguments.binaries.as_deref())?;
         let tester = binaries.path("fanfare-load")?;
         let mut comparison = Self {
@@ -112,7 +114,13 @@ impl Comparison {
     }
 
     fn run_once(&mut self, scenario: &Scenario, peer: &dyn Peer, repeat: u32) {
+        if interrupt::asked() {
+            return;
+        }
         let report = peer.start(&self.ground).and_then(|it| self.tester.run(scenario, &it));
+        if interrupt::asked() {
+            return;
+        }
         let what = format!("   {}, {} of {}", peer.name(), repeat + 1, self.record.repeat);
         match &report {
             Ok(report) => {

@@ -9,6 +9,7 @@
 mod arguments;
 mod binaries;
 mod comparison;
+mod interrupt;
 mod machine;
 mod peer;
 mod process;
@@ -52,6 +53,9 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     }
     if let Some(path) = &arguments.markdown {
         write(path, &table)?;
+    }
+    if interrupt::asked() {
+        return Err("interrupted: the rest was not run".to_owned());
     }
     Ok(record.fanfare_holds())
 }

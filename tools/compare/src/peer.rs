@@ -21,7 +21,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{binaries::Binaries, process::Process};
+use crate::{binaries::Binaries, interrupt, process::Process};
 
 /// All that can be had from package registries, Fanfare first.
 pub(crate) const PEERS: &[&dyn Peer] = &[
@@ -121,7 +121,7 @@ impl Running {
                 Ok(status) => format!("it answers {}", status.trim()),
                 Err(error) => error.to_string(),
             };
-            if Instant::now() > deadline {
+            if interrupt::asked() || Instant::now() > deadline {
                 return Err(format!("not ready after {READY_WITHIN:?}: {last}"));
             }
             thread::sleep(LOOK_EVERY);

@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    interrupt,
     peer::Running,
     process::Process,
     scenario::{ALWAYS, Scenario, Subcommand},
@@ -125,6 +126,7 @@ fn wait(mut process: Process, within: Duration) -> Result<String, String> {
             None if Instant::now() > deadline => {
                 return Err(format!("not all was delivered within {within:?}"));
             }
+            None if interrupt::asked() => return Err("interrupted".to_owned()),
             None => thread::sleep(LOOK_EVERY),
         }
     }

@@ -1,7 +1,15 @@
 //! The comparison, run as people run it, on the peers that need no more than cargo.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const LOAD: &[&str] =
@@ -57,6 +65,45 @@ fn three_peers_are_started_loaded_ended_and_told_of() {
 
     let again = compare(&["--from", json]);
     assert_eq!(String::from_utf8_lossy(&again.stdout), format!("{table}\n"));
+}
+
+#[test]
+fn an_interrupted_comparison_leaves_nothing_running() {
+    let Some(binaries) = binaries() else { return };
+    let mut comparison = Command::new(env!("CARGO_BIN_EXE_fanfare-compare"))
+        .args(["--binaries", binaries.to_str().expect("text"), "--peers", "fanfare"])
+        .args(["--scenarios", "hold", "--", "--subscribers", "5", "--duration", "20s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // The server, and then the load tester.
+    let started = loop {
+        let started = children(comparison.id());
+        if started.len() == 2 {
+            break started;
+        }
+        assert!(Instant::now() < deadline, "{started:?}");
+        thread::sleep(Duration::from_millis(20));
+    };
+    let pid = Pid::from_child(&comparison);
+    kill_process(pid, Signal::INT).expect("it runs");
+    let mut said = String::new();
+    comparison.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!(comparison.wait().expect("it ends").code(), Some(2), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    for child in started {
+        assert!(!Path::new(&format!("/proc/{child}")).exists(), "{child} is left");
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let text =
+        tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let text: String = text.collect();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 #[test]
