@@ -12,21 +12,21 @@ pub(crate) enum Preset {
     /// Fanfare: /events?topic=..., published by lines or POSTs at /publish (README.md)
     #[default]
     Fanfare,
-    /// Mercure hub: /.well-known/mercure; tokens are JSON Web Tokens (https://mercure.rocks/spec)
+    /// Mercure hub: /.well-known/mercure; tokens are JSON Web Tokens (<https://mercure.rocks/spec>)
     Mercure,
-    /// Nchan, its subscribers at /sub/CHANNEL and publishers at /pub/CHANNEL (https://nchan.io/)
+    /// Nchan, its subscribers at /sub/CHANNEL and publishers at /pub/CHANNEL (<https://nchan.io/>)
     Nchan,
     /// go-sse's handler at /events?topic=...; how to publish is up to the application: the body of
-    /// POST /publish?topic=... is taken to be the data (https://pkg.go.dev/github.com/tmaxmax/go-sse)
+    /// POST /publish?topic=... is taken to be the data (<https://pkg.go.dev/github.com/tmaxmax/go-sse>)
     GoSse,
     /// Centrifugo 5 or 6 by uni_sse; --subscribe-token is a JSON Web Token, --publish-token the API
-    /// key (https://centrifugal.dev/docs/transports/uni_sse)
+    /// key (<https://centrifugal.dev/docs/transports/uni_sse>)
     Centrifugo,
     /// Pushpin, before an origin that holds /events/CHANNEL as a stream of that channel, published
-    /// to on port 5561 (https://pushpin.org/docs/usage/)
+    /// to on port 5561 (<https://pushpin.org/docs/usage/>)
     Pushpin,
     /// Any event stream at --target itself; publishes only with --publish-url
-    /// (https://html.spec.whatwg.org/#server-sent-events)
+    /// (<https://html.spec.whatwg.org/#server-sent-events>)
     Plain,
 }
 
