@@ -10,8 +10,21 @@ use crate::harness::{Connection, Publisher, Response, Subscriber};
 /// What comes behind a case's request, and must not be read where its connection ends with it.
 const MARKER: &str = "marker";
 
-/// Longer requests are not cut everywhere.
+/// Longer requests are not cut everywhere, unless [`is_thorough`].
 const CUT_EVERYWHERE_MAX: usize = 2_048;
+
+/// Those beyond this never are: each cut sends all of it.
+const CUT_EVERYWHERE_EVER: usize = 128 * 1024;
+
+/// Nor are those beyond this behind another request, where few are played at a time.
+const LATER_CUT_EVERYWHERE_EVER: usize = HEAD_BYTES_MAX + 4 * 1024;
+
+/// Connections of a case at a time, where there are as many as offsets: each of a long request has a thread.
+const CONNECTIONS_AT_A_TIME: usize = 1_024;
+
+/// Those behind another request are in the control runtime, which has 2,048 places, and others are played
+/// meanwhile.
+const LATER_AT_A_TIME: usize = 64;
 
 /// In about so many places instead.
 const SOME: usize = 10;
@@ -57,6 +70,12 @@ pub(super) struct Play<'s> {
     witness: Subscriber,
 }
 
+/// Whether every request of up to [`CUT_EVERYWHERE_EVER`] is cut at every offset, as
+/// `FANFARE_TEST_EVERY_CUT` asks for. That takes minutes.
+pub(super) fn is_thorough() -> bool {
+    std::env::var_os("FANFARE_TEST_EVERY_CUT").is_some()
+}
+
 impl<'s> Play<'s> {
     /// `name` tells its topic from those of other plays.
     pub(super) fn new(subject: &'s Subject, case: &'s Case, before: Before, name: &str) -> Self {
@@ -84,8 +103,16 @@ impl<'s> Play<'s> {
     /// All the cuts there are to try, or some of those of a long request.
     pub(super) fn cuts(&self) -> Vec<Cut> {
         let len = self.request.len();
+        let ever = match self.before {
+            Before::Nothing => CUT_EVERYWHERE_EVER,
+            // Few at a time, each as long as a deadline: an hour.
+            _ if self.case.is_slow => CUT_EVERYWHERE_MAX,
+            Before::Answered | Before::Pipelined => LATER_CUT_EVERYWHERE_EVER,
+        };
+        let is_thorough = is_thorough() && len <= ever;
         let is_tried = |at: &usize| {
             len <= CUT_EVERYWHERE_MAX
+                || is_thorough
                 || at.is_multiple_of(len / SOME)
                 || at.abs_diff(HEAD_BYTES_MAX) < 3
                 || len - at < 4
@@ -93,9 +120,18 @@ impl<'s> Play<'s> {
         (1..len).filter(is_tried).map(Cut::At).chain([Cut::Bytewise]).collect()
     }
 
-    /// Plays it once for each of `cuts`, all at the same time, and checks what was published and that
+    /// Plays it once for each of `cuts`, many at the same time, and checks what was published and that
     /// the streams are.
     pub(super) fn play(&mut self, cuts: &[Cut]) -> Vec<Outcome> {
+        let at_a_time = match self.before {
+            _ if !is_thorough() => cuts.len(),
+            Before::Nothing => CONNECTIONS_AT_A_TIME,
+            Before::Answered | Before::Pipelined => LATER_AT_A_TIME,
+        };
+        cuts.chunks(at_a_time).flat_map(|cuts| self.play_at_once(cuts)).collect()
+    }
+
+    fn play_at_once(&mut self, cuts: &[Cut]) -> Vec<Outcome> {
         let mut connections: Vec<_> = cuts.iter().map(|_| self.connect()).collect();
         self.on_each(&mut connections, cuts, Self::send_first);
         self.pass_barrier();
