@@ -1,12 +1,21 @@
 //! What is run on every peer, and what counts in it.
 
+use std::time::Duration;
+
+/// How long one load may take. Whoever needs longer is not up to it, and may have hours of it queued.
+pub(crate) const ONE_LOAD: Duration = Duration::from_secs(30);
+/// How long several may.
+const SEVERAL_LOADS: Duration = Duration::from_secs(300);
+
 /// A load, alike for all.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// That of the load tester; one that has none of this name runs the rest without it, if it may.
-    pub(crate) subcommand: Subcommand,
+    /// That of the load tester.
+    pub(crate) subcommand: &'static str,
+    /// How long it may take.
+    pub(crate) within: Duration,
     /// Options of the load tester, beside [`ALWAYS`].
     pub(crate) load: &'static str,
     /// A small load first, so that whoever compiles while it runs has compiled. Not where memory is
@@ -15,15 +24,6 @@ pub(crate) struct Scenario {
     /// Run where nothing is chosen.
     pub(crate) by_default: bool,
     pub(crate) metrics: &'static [Metric],
-}
-
-/// A subcommand of the load tester.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Subcommand {
-    /// There is no such load without it.
-    Needed(&'static str),
-    /// What it does can be said by options as well.
-    Or(&'static str, &'static str),
 }
 
 /// A number of a report.
@@ -87,7 +87,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "steady",
         what: "1,000 subscribers, 100 messages/s of 128 B for 3 s",
-        subcommand: Subcommand::Or("steady", ""),
+        subcommand: "steady",
+        within: ONE_LOAD,
         load: "--subscribers 1000 --rate 100 --size 128 --duration 3s",
         warm_up: true,
         by_default: true,
@@ -96,7 +97,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "busy",
         what: "1,000 subscribers, 2,000 messages/s of 128 B for 2 s",
-        subcommand: Subcommand::Or("steady", ""),
+        subcommand: "steady",
+        within: ONE_LOAD,
         load: "--subscribers 1000 --rate 2000 --size 128 --duration 2s",
         warm_up: true,
         by_default: true,
@@ -105,7 +107,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "few",
         what: "10 subscribers, 1,000 messages/s of 128 B for 3 s",
-        subcommand: Subcommand::Or("steady", ""),
+        subcommand: "steady",
+        within: ONE_LOAD,
         load: "--subscribers 10 --rate 1000 --size 128 --duration 3s",
         warm_up: true,
         by_default: true,
@@ -114,7 +117,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "wide",
         what: "8,000 subscribers, 5 messages/s of 128 B for 5 s",
-        subcommand: Subcommand::Or("steady", ""),
+        subcommand: "steady",
+        within: ONE_LOAD,
         load: "--subscribers 8000 --rate 5 --size 128 --duration 5s",
         warm_up: true,
         by_default: false,
@@ -123,7 +127,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "hold",
         what: "5,000 subscribers that connect and get nothing",
-        subcommand: Subcommand::Or("hold", "--rate 0"),
+        subcommand: "hold",
+        within: ONE_LOAD,
         load: "--subscribers 5000 --duration 1s",
         warm_up: false,
         by_default: true,
@@ -132,7 +137,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "ladder",
         what: "the rate up to which 1,000 subscribers are served within the load tester's objective",
-        subcommand: Subcommand::Needed("ladder"),
+        subcommand: "ladder",
+        within: SEVERAL_LOADS,
         load: "--subscribers 1000 --size 128 --from 25 --step 2s",
         warm_up: true,
         by_default: false,
@@ -141,7 +147,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "storm",
         what: "1,000 subscribers that are cut off and come back all at once, and resume",
-        subcommand: Subcommand::Needed("storm"),
+        subcommand: "storm",
+        within: SEVERAL_LOADS,
         load: "--subscribers 1000 --size 128",
         warm_up: true,
         by_default: false,

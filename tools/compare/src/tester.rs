@@ -14,51 +14,27 @@ use crate::{
     interrupt,
     peer::Running,
     process::Process,
-    scenario::{ALWAYS, Scenario, Subcommand},
+    scenario::{ALWAYS, ONE_LOAD, Scenario},
 };
 
-/// Beyond the time that a load takes. Whoever needs longer is not up to it, and may have hours of it queued.
-const END_WITHIN: Duration = Duration::from_secs(30);
-/// What a scenario of several loads takes.
-const SEVERAL_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// On a topic of its own, so that nothing of it is replayed.
 const WARM_UP: &str = "--topic warm-up --subscribers 100 --rate 500 --duration 500ms";
 
-/// The load tester, and what it can do.
+/// The load tester, and how it is run.
 #[derive(Debug)]
 pub(crate) struct Tester {
     binary: PathBuf,
     cpu: usize,
     /// Options that are stronger than a scenario's.
     options: Vec<String>,
-    help: String,
 }
 
 impl Tester {
     /// The one at `binary`.
-    ///
-    /// # Errors
-    /// In words, when it cannot be run.
-    pub(crate) fn new(binary: PathBuf, cpu: usize, options: &[String]) -> Result<Self, String> {
-        let output = Command::new(&binary).arg("--help").output();
-        let output = output.map_err(|error| format!("{}: {error}", binary.display()))?;
-        let help = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(Self { binary, cpu, options: options.to_owned(), help })
-    }
-
-    /// Whether it can run `scenario`.
-    ///
-    /// # Errors
-    /// In words, when it cannot.
-    pub(crate) fn can(&self, scenario: &Scenario) -> Result<(), String> {
-        match scenario.subcommand {
-            Subcommand::Needed(name) if !self.knows(name) => {
-                Err(format!("this load tester has no `{name}`"))
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn new(binary: PathBuf, cpu: usize, options: &[String]) -> Self {
+        Self { binary, cpu, options: options.to_owned() }
     }
 
     /// Runs `scenario` on `peer`, and gives the report.
@@ -68,14 +44,9 @@ impl Tester {
     pub(crate) fn run(&self, scenario: &Scenario, peer: &Running) -> Result<Value, String> {
         if scenario.warm_up {
             // If this goes wrong, so does what counts.
-            let _ = self.report("", WARM_UP, peer, END_WITHIN);
+            let _ = self.report("steady", WARM_UP, peer, ONE_LOAD);
         }
-        let (subcommand, instead, within) = match scenario.subcommand {
-            Subcommand::Needed(name) => (name, "", SEVERAL_WITHIN),
-            Subcommand::Or(name, _) if self.knows(name) => (name, "", END_WITHIN),
-            Subcommand::Or(_, options) => ("", options, END_WITHIN),
-        };
-        self.report(subcommand, &format!("{instead} {}", scenario.load), peer, within)
+        self.report(scenario.subcommand, scenario.load, peer, scenario.within)
     }
 
     fn report(
@@ -88,8 +59,7 @@ impl Tester {
         let home = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
         let document = home.path().join("report.json");
         let mut command = Command::new(&self.binary);
-        command.args((!subcommand.is_empty()).then_some(subcommand));
-        command.args(["--target", &peer.target, "--subscribe-url", peer.subscribe_url]);
+        command.args([subcommand, "--target", &peer.target, "--subscribe-url", peer.subscribe_url]);
         command.args(["--publish-url", &peer.publish_url, "--publish-mode", "post"]);
         command.args(["--cpu", &self.cpu.to_string()]).arg("--json").arg(&document);
         for pid in peer.pids() {
@@ -99,13 +69,6 @@ impl Tester {
         let end = wait(Process::start(command, self.cpu, home.path())?, within)?;
         // A verdict against the peer is a report as well.
         read(&document).ok_or(end)
-    }
-
-    /// Its help names each subcommand at the beginning of a line.
-    fn knows(&self, subcommand: &str) -> bool {
-        self.help.lines().any(|line| {
-            line.starts_with("  ") && line.split_whitespace().next() == Some(subcommand)
-        })
     }
 }
 
@@ -139,7 +102,6 @@ fn read(document: &Path) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::find;
 
     #[test]
     fn an_option_that_is_given_stands_alone() {
@@ -147,21 +109,5 @@ mod tests {
         let load = "--rate 100 --subscribers 10 --size 128";
         assert_eq!(merged(load, &given), ["--subscribers", "10", "--rate=5", "--size", "64"]);
         assert_eq!(merged(load, &[]).join(" "), load);
-    }
-
-    #[test]
-    fn what_a_tester_can_do_is_in_its_help() {
-        let tester = |help: &str| Tester {
-            binary: PathBuf::new(),
-            cpu: 0,
-            options: Vec::new(),
-            help: help.to_owned(),
-        };
-        let ladder = find("ladder").expect("a scenario");
-        let steady = find("steady").expect("a scenario");
-        let old = tester("Load tester\n\nOptions:\n      --rate <MSG/S>  steady or none\n");
-        assert!(old.can(ladder).is_err() && old.can(steady).is_ok() && !old.knows("steady"));
-        let new = tester("Commands:\n  steady  Publishes\n  ladder  Finds the knee\n");
-        assert!(new.can(ladder).is_ok() && new.knows("steady"));
     }
 }
