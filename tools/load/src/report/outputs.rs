@@ -21,11 +21,6 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Write latency by slice of time to this file, as an HdrHistogram interval log, which can be merged
-    /// with others
-    #[arg(long, value_name = "FILE")]
-    pub(crate) hdr: Option<PathBuf>,
-
     /// Print no table, and no line that shows how the run goes
     #[arg(long)]
     pub(crate) quiet: bool,

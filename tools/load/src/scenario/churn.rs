@@ -46,11 +46,8 @@ impl Scenario for ChurnArgs {
             );
         }
         let plan = Plan {
-            scenario: "churn",
-            rate: Some(self.rate),
-            expected: self.duration,
-            slow: 0..0,
             passing: all - passing..all,
+            ..Plan::new("churn", Some(self.rate), self.duration)
         };
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;

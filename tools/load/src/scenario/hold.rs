@@ -23,13 +23,7 @@ pub(crate) struct HoldArgs {
 
 impl Scenario for HoldArgs {
     fn play(&self) -> Result<Report, String> {
-        let plan = Plan {
-            scenario: "hold",
-            rate: None,
-            expected: self.duration,
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("hold", None, self.duration);
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;
         let before = session.server_usage();

@@ -49,13 +49,7 @@ struct Climbed {
 
 impl Scenario for LadderArgs {
     fn play(&self) -> Result<Report, String> {
-        let plan = Plan {
-            scenario: "ladder",
-            rate: Some(self.from),
-            expected: self.step * self.steps,
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("ladder", Some(self.from), self.step * self.steps);
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;
         let climbed = self.climb(&mut session)?;
@@ -130,7 +124,7 @@ impl LadderArgs {
             server_cpu,
             holds: None,
         };
-        let mut step = phase(session, &part, facts);
+        let mut step = phase(&part, facts);
         let is_whole = step.delivered >= step.expected && outcome.error.is_none();
         step.holds = Some(is_whole && self.objective.is_met(&step.latency_ms));
         session.note_phase(step.clone());

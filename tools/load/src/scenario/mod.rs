@@ -49,7 +49,7 @@ struct PhaseFacts {
 }
 
 /// A phase of the report out of a part of the run.
-fn phase(session: &Session, part: &Part, facts: PhaseFacts) -> Phase {
+fn phase(part: &Part, facts: PhaseFacts) -> Phase {
     let tally = &part.tally;
     let delivered = tally.delivered + tally.delivered_to_slow + tally.delivered_to_passing;
     let cpu_us = facts.server_cpu.filter(|_| delivered > 0);
@@ -64,7 +64,7 @@ fn phase(session: &Session, part: &Part, facts: PhaseFacts) -> Phase {
         latency_ms: Percentiles::of(&tally.latency),
         server_cpu_us_per_delivery: cpu_us.map(|cpu| cpu.as_secs_f64() * 1e6 / delivered as f64),
         holds: facts.holds,
-        bottleneck: !session.doubts(part).is_empty(),
+        bottleneck: !part.doubts().is_empty(),
     }
 }
 

@@ -25,13 +25,7 @@ pub(crate) struct RampArgs {
 impl Scenario for RampArgs {
     fn play(&self) -> Result<Report, String> {
         let seconds = f64::from(self.load.subscribers) / self.rate.max(1.0);
-        let plan = Plan {
-            scenario: "ramp",
-            rate: None,
-            expected: Duration::from_secs_f64(seconds),
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("ramp", None, Duration::from_secs_f64(seconds));
         let mut session = Session::start(&self.load, plan)?;
         let per_second = (self.rate > 0.0).then_some(self.rate);
         let order = Connect { per_second, ..session.order(session.all()) };

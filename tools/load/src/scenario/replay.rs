@@ -42,13 +42,11 @@ impl Scenario for ReplayArgs {
                 .to_owned());
         }
         let messages = per_topic * u64::from(topics);
-        let plan = Plan {
-            scenario: "replay",
-            rate: Some(self.rate),
-            expected: Duration::from_secs_f64(messages as f64 / self.rate),
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new(
+            "replay",
+            Some(self.rate),
+            Duration::from_secs_f64(messages as f64 / self.rate),
+        );
         let mut session = Session::start(&self.load, plan)?;
         session.connect(session.order(0..topics))?;
         session.await_up(topics)?;

@@ -40,13 +40,8 @@ impl Scenario for SlowArgs {
         if slow >= all {
             return Err("a share that reads slowly needs others: ask for more --subscribers".into());
         }
-        let plan = Plan {
-            scenario: "slow",
-            rate: Some(self.rate),
-            expected: self.duration,
-            slow: all - slow..all,
-            passing: 0..0,
-        };
+        let plan =
+            Plan { slow: all - slow..all, ..Plan::new("slow", Some(self.rate), self.duration) };
         let slow = plan.slow.clone();
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;
@@ -95,7 +90,7 @@ impl SlowArgs {
             server_cpu,
             holds: None,
         };
-        let half = phase(session, &part, facts);
+        let half = phase(&part, facts);
         session.note_phase(half.clone());
         Ok(half)
     }

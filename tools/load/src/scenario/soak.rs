@@ -33,13 +33,7 @@ pub(crate) struct SoakArgs {
 
 impl Scenario for SoakArgs {
     fn play(&self) -> Result<Report, String> {
-        let plan = Plan {
-            scenario: "soak",
-            rate: Some(self.rate),
-            expected: self.duration,
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("soak", Some(self.rate), self.duration);
         let mut session = Session::start(&self.load, plan)?;
         if session.server_usage().is_none() {
             return Err("whose memory? give the server's --pid".to_owned());

@@ -27,13 +27,7 @@ pub(crate) struct SteadyArgs {
 
 impl Scenario for SteadyArgs {
     fn play(&self) -> Result<Report, String> {
-        let plan = Plan {
-            scenario: "steady",
-            rate: (self.rate > 0.0).then_some(self.rate),
-            expected: self.duration,
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("steady", (self.rate > 0.0).then_some(self.rate), self.duration);
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;
         if self.rate > 0.0 {

@@ -37,13 +37,7 @@ pub(crate) struct StormArgs {
 
 impl Scenario for StormArgs {
     fn play(&self) -> Result<Report, String> {
-        let plan = Plan {
-            scenario: "storm",
-            rate: Some(self.rate),
-            expected: self.duration,
-            slow: 0..0,
-            passing: 0..0,
-        };
+        let plan = Plan::new("storm", Some(self.rate), self.duration);
         let mut session = Session::start(&self.load, plan)?;
         session.connect_all()?;
         session.begin_publishing(self.rate, self.duration)?;
@@ -58,9 +52,10 @@ impl Scenario for StormArgs {
             resume: Resume::Last,
             since_ns: Some(cut_ns),
             caught_up: Some(CaughtUp::Live),
-            ..session.order(all.clone())
+            ..session.order(all)
         })?;
-        session.await_up(all.end)?;
+        // Who does not come back is what is asked here, and no reason to give up.
+        session.await_settled()?;
         session.stage("back");
         session.end_publishing()?;
         session.await_delivered()?;

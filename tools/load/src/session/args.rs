@@ -82,7 +82,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) late: Duration,
 
-    /// When all is published and nothing has come for so long, the rest is missing
+    /// When all is published and nothing has come for so long, the rest is missing; connections may take
+    /// twice as long
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) patience: Duration,
 
@@ -94,6 +95,11 @@ pub(crate) struct LoadArgs {
     /// Tell how the run goes every 10 s where standard error is no terminal, and despite --quiet
     #[arg(long)]
     pub(crate) progress: bool,
+
+    /// Write latency by slice of time to this file, as an HdrHistogram interval log, which can be merged
+    /// with others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hdr: Option<PathBuf>,
 
     /// Where the report goes
     #[command(flatten)]

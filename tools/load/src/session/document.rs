@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 
 use super::book::Part;
-use super::{Session, Totals, honesty};
+use super::{Session, Totals};
 use crate::histogram::Percentiles;
 use crate::publisher::Outcome;
 use crate::report::{
@@ -23,7 +23,7 @@ pub(super) fn write(
     result: Option<ScenarioResult>,
 ) -> Result<Report, String> {
     let (series, fan_out) = session.book.close(&totals.samples, session.setup.follow_one_in);
-    if let Some(path) = &session.load.outputs.hdr {
+    if let Some(path) = &session.load.hdr {
         write_histograms(path, session.began, &session.book.latencies)?;
     }
     let mut everything = Part { from_ns: session.connecting.from_ns, ..Part::default() };
@@ -69,7 +69,11 @@ fn verdict(
         let why = connected.first_failure.as_deref().unwrap_or("no reason was given");
         notes.push(format!("{} connections never became a stream: {why}", connected.failed));
     }
-    let is_broken = error.is_some() || connected.failed > 0 || audit.cut > 0;
+    if totals.unanswered > 0 {
+        notes.push(format!("{} connections were still without an answer", totals.unanswered));
+    }
+    let is_broken =
+        totals.unanswered > 0 || error.is_some() || connected.failed > 0 || audit.cut > 0;
     if session.load.blind {
         notes.push("blind: bytes were counted, deliveries were not audited".to_owned());
     }
@@ -170,11 +174,7 @@ fn publish(outcome: &Outcome) -> Publish {
 fn delivery(session: &Session, totals: &Totals, tally: &Tally) -> Delivery {
     let published = totals.outcome.as_ref().map_or(0, |outcome| outcome.published);
     let began_ns = session.first_due_ns.unwrap_or(session.whole.from_ns);
-    let ended_ns = match session.load.blind {
-        true => session.whole.to_ns,
-        false => tally.last_delivery_ns,
-    };
-    let seconds = ended_ns.saturating_sub(began_ns) as f64 / 1e9;
+    let seconds = tally.last_delivery_ns.saturating_sub(began_ns) as f64 / 1e9;
     let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
     let delivered = tally.delivered + tally.delivered_to_slow + tally.delivered_to_passing;
     Delivery {
@@ -250,13 +250,13 @@ fn tester(session: &Session, everything: &Part) -> Tester {
     let cpu = Duration::from_nanos(judged.watch.cpu_ns);
     let tally = &session.whole.tally;
     let delivered = tally.delivered + tally.delivered_to_slow + tally.delivered_to_passing;
-    let doubts = honesty::doubts(judged);
+    let doubts = judged.doubts();
     Tester {
         cpu_seconds: cpu.as_secs_f64(),
         cpu_cores: per_second(cpu.as_secs_f64(), judged.seconds()),
         cpu_us_per_delivery: per_delivery_us(cpu, delivered),
         loop_lag_ms: Percentiles::of(&judged.watch.loop_lag),
-        backlog_mean_bytes: honesty::mean_backlog(judged),
+        backlog_mean_bytes: judged.mean_backlog(),
         backlog_max_bytes: judged.watch.backlog_max_bytes,
         bottleneck: !doubts.is_empty(),
         bottleneck_why: doubts,

@@ -15,35 +15,37 @@ const LAG_ALONE_US: u64 = 100_000;
 /// What may wait in a socket on average: a read takes as much at once.
 const BACKLOG_BYTES: f64 = 64.0 * 1_024.0;
 
-/// Why what was measured in `part` may be the tester's own doing; nothing: it is the server's.
-pub(super) fn doubts(part: &Part) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let seconds = part.seconds();
-    let busiest = part.cpu_ns.iter().copied().max().unwrap_or(0) as f64 / 1e9;
-    if seconds > 0.0 && busiest > BUSY_CORES * seconds {
-        let cores = busiest / seconds;
-        doubts.push(format!("a worker used {cores:.2} of the one core it can use"));
+impl Part {
+    /// Why what was measured in it may be the tester's own doing; nothing: it is the server's.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let seconds = self.seconds();
+        let busiest = self.cpu_ns.iter().copied().max().unwrap_or(0) as f64 / 1e9;
+        if seconds > 0.0 && busiest > BUSY_CORES * seconds {
+            let cores = busiest / seconds;
+            doubts.push(format!("a worker used {cores:.2} of the one core it can use"));
+        }
+        let lag_us = self.watch.loop_lag.value_at_quantile(0.99);
+        let allowed_us = allowed_lag_us(&self.tally.latency);
+        if lag_us > allowed_us {
+            doubts.push(format!(
+                "its event loops were {:.1} ms late at p99, where {:.1} ms are beyond doubt",
+                lag_us as f64 / 1e3,
+                allowed_us as f64 / 1e3
+            ));
+        }
+        let backlog = self.mean_backlog();
+        if backlog > BACKLOG_BYTES {
+            let kib = backlog / 1_024.0;
+            doubts.push(format!("{kib:.0} KiB waited unread in a socket on average"));
+        }
+        doubts
     }
-    let lag_us = part.watch.loop_lag.value_at_quantile(0.99);
-    let allowed_us = allowed_lag_us(&part.tally.latency);
-    if lag_us > allowed_us {
-        doubts.push(format!(
-            "its event loops were {:.1} ms late at p99, where {:.1} ms are beyond doubt",
-            lag_us as f64 / 1e3,
-            allowed_us as f64 / 1e3
-        ));
-    }
-    let backlog = mean_backlog(part);
-    if backlog > BACKLOG_BYTES {
-        let kib = backlog / 1_024.0;
-        doubts.push(format!("{kib:.0} KiB waited unread in a socket on average"));
-    }
-    doubts
-}
 
-/// Bytes that waited unread in the sockets that were looked at.
-pub(super) fn mean_backlog(part: &Part) -> f64 {
-    part.watch.backlog_bytes as f64 / part.watch.looks.max(1) as f64
+    /// Bytes that waited unread in the sockets that were looked at.
+    pub(super) fn mean_backlog(&self) -> f64 {
+        self.watch.backlog_bytes as f64 / self.watch.looks.max(1) as f64
+    }
 }
 
 fn allowed_lag_us(latency: &Histogram<u64>) -> u64 {
@@ -69,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_tester_with_time_to_spare_is_beyond_doubt() {
-        assert!(doubts(&part(1.0, 1_000, Some(1_000))).is_empty());
-        assert!(doubts(&part(1.0, 20_000, Some(100_000))).is_empty());
-        assert!(doubts(&part(1.0, 90_000, None)).is_empty());
+        assert!(part(1.0, 1_000, Some(1_000)).doubts().is_empty());
+        assert!(part(1.0, 20_000, Some(100_000)).doubts().is_empty());
+        assert!(part(1.0, 90_000, None).doubts().is_empty());
     }
 
     #[test]
@@ -82,11 +84,11 @@ mod tests {
             (part(1.0, 30_000, Some(100_000)), "late at p99"),
             (part(1.0, 110_000, None), "late at p99"),
         ] {
-            let doubts = doubts(&part);
+            let doubts = part.doubts();
             assert!(doubts.len() == 1 && doubts[0].contains(reason), "{reason}: {doubts:?}");
         }
         let mut part = part(1.0, 1_000, None);
         (part.watch.looks, part.watch.backlog_bytes) = (10, 10_000_000);
-        assert!(doubts(&part)[0].contains("unread"));
+        assert!(part.doubts()[0].contains("unread"));
     }
 }

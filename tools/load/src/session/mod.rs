@@ -28,7 +28,7 @@ use crate::publisher::Outcome;
 use crate::report::{Phase, Progress, Report, ScenarioResult};
 use crate::server::{Sample, Sampler, ServerProcess, Usage, kernel_bytes};
 use crate::target::Target;
-use crate::worker::{Command, Connect, Faults, Resume, Seen, Setup, Standing, Tally};
+use crate::worker::{Command, Connect, Faults, Resume, Seen, Setup, Standing, Tally, of_topic};
 
 /// After the last delivery, for duplicates that follow it.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -51,6 +51,13 @@ pub(crate) struct Plan {
     pub(crate) passing: Range<u32>,
 }
 
+impl Plan {
+    /// A scenario in which all members are alike.
+    pub(crate) fn new(scenario: &'static str, rate: Option<f64>, expected: Duration) -> Self {
+        Self { scenario, rate, expected, slow: 0..0, passing: 0..0 }
+    }
+}
+
 /// A run under way.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -70,8 +77,7 @@ pub(crate) struct Session {
     publishing: Option<Publishing>,
     /// What was written by the segments that are over.
     published: u64,
-    publish_failed: bool,
-    /// Of each segment: when its first message was due.
+    /// When the first message was due.
     first_due_ns: Option<u64>,
     book: Book,
     standing: Vec<Standing>,
@@ -191,7 +197,6 @@ impl Session {
             let publishing = self.publishing.as_ref().ok_or(NOWHERE_TO_PUBLISH)?;
             if let Some(outcome) = publishing.outcome()? {
                 self.published += outcome.published;
-                self.publish_failed |= outcome.error.is_some();
                 self.first_due_ns.get_or_insert(outcome.start_ns);
                 return Ok(outcome);
             }
@@ -239,21 +244,15 @@ impl Session {
     /// Deliveries that these messages make, to members that are audited to the end.
     pub(crate) fn expected(&self, messages: Range<u64>) -> u64 {
         let topics = self.setup.topics.len() as u64;
-        let audience = |topic: u64| {
-            let of_topic = |range: &Range<u32>| {
-                let of = |end: u32| (u64::from(end) + topics - 1).saturating_sub(topic) / topics;
-                of(range.end).saturating_sub(of(range.start))
-            };
-            let (slow, passing) = (&self.plan.slow, &self.plan.passing);
-            of_topic(&self.all()) - of_topic(slow) - of_topic(passing)
+        let (all, slow, passing) = (self.all(), &self.plan.slow, &self.plan.passing);
+        let count = |range: Range<u64>, topic| {
+            of_topic(range.end, topic, topics) - of_topic(range.start, topic, topics)
         };
-        let count = |end: u64, topic: u64| (end + topics - 1).saturating_sub(topic) / topics;
-        (0..topics)
-            .map(|topic| {
-                let messages = count(messages.end, topic) - count(messages.start, topic);
-                messages * audience(topic)
-            })
-            .sum()
+        let members =
+            |range: &Range<u32>, topic| count(range.start.into()..range.end.into(), topic);
+        let audience =
+            |topic| members(&all, topic) - members(slow, topic) - members(passing, topic);
+        (0..topics).map(|topic| count(messages.clone(), topic) * audience(topic)).sum()
     }
 
     /// Messages that were published in the segments that are over.
@@ -280,11 +279,6 @@ impl Session {
         Usage::read(&self.pids).ok().filter(|_| !self.pids.is_empty())
     }
 
-    /// Why a part may say more of the tester than of the server.
-    pub(crate) fn doubts(&self, part: &Part) -> Vec<String> {
-        honesty::doubts(part)
-    }
-
     /// Ends the run: the publisher is waited for, the books are closed, the report is made.
     ///
     /// # Errors
@@ -295,6 +289,7 @@ impl Session {
     ) -> Result<Report, String> {
         let usage_end = self.server_usage();
         self.turn()?;
+        let unanswered = self.stands().pending;
         self.pass(SETTLE)?;
         let outcome = self.publishing.take().map(Publishing::finish).transpose()?;
         let published = outcome.as_ref().map_or(0, |outcome| outcome.published);
@@ -310,12 +305,12 @@ impl Session {
         for closed in self.closed.values() {
             faults += *closed;
         }
-        faults.late = self.whole.tally.late;
+        faults.late = self.connecting.tally.late + self.whole.tally.late;
         if self.load.blind {
             // Nothing was looked at: nothing can be said to be missing.
             faults = Faults::default();
         }
-        let totals = Totals { outcome, faults, samples, usage_end };
+        let totals = Totals { outcome, unanswered, faults, samples, usage_end };
         let result = result(&self, &totals);
         document::write(self, totals, result)
     }
@@ -331,6 +326,8 @@ impl Session {
 pub(crate) struct Totals {
     /// What was published, if anything was to be.
     pub(crate) outcome: Option<Outcome>,
+    /// Connections that were in the making when all was over.
+    pub(crate) unanswered: u32,
     pub(crate) faults: Faults,
     /// The server over time.
     pub(crate) samples: Vec<Sample>,

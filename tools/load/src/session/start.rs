@@ -59,7 +59,7 @@ impl Session {
         let fleet = Fleet::start(&setups)?;
         let sampler = (!pids.is_empty()).then(|| Sampler::start(pids.clone(), clock, slice));
         let workers = processes as usize;
-        let keeps_latencies = load.outputs.hdr.is_some();
+        let keeps_latencies = load.hdr.is_some();
         let mut session = Self {
             load: load.clone(),
             progress: Progress::new(load.outputs.progress(load.progress)),
@@ -75,7 +75,6 @@ impl Session {
             runtimes: Vec::new(),
             publishing,
             published: 0,
-            publish_failed: false,
             first_due_ns: None,
             book: Book::new(setup.slice_ns, workers, keeps_latencies),
             standing: vec![Standing::default(); workers],

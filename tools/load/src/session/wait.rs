@@ -6,8 +6,8 @@ use super::{HEAR_WITHIN, Publishing, Session};
 use crate::report::Standing as Shown;
 use crate::worker::{Event, Standing};
 
-/// No subscriber has become ready for so long: the rest never will.
-const CONNECT_SILENCE: Duration = Duration::from_secs(10);
+/// Connecting may be silent for so many times as long as deliveries: a lost SYN comes again after seconds.
+const CONNECT_PATIENCE: u32 = 2;
 
 impl Session {
     /// Waits until `count` streams stand.
@@ -15,7 +15,7 @@ impl Session {
     /// # Errors
     /// In words, when they do not and nothing changes any more.
     pub(crate) fn await_up(&mut self, count: u32) -> Result<(), String> {
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
+        let mut silence = Silence::new(self.load.patience * CONNECT_PATIENCE, self.now_ns());
         loop {
             let Standing { up, pending, failed, .. } = self.stands();
             if up >= count {
@@ -35,9 +35,9 @@ impl Session {
     pub(crate) fn await_settled(&mut self) -> Result<(), String> {
         // Until the workers have read what they were told, nothing is in the making.
         self.turn()?;
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
+        let mut silence = Silence::new(self.load.patience * CONNECT_PATIENCE, self.now_ns());
         while self.stands().pending > 0
-            && !silence.is_too_long(self.stands().up.into(), self.now_ns())
+            && !silence.is_too_long(self.stands().pending.into(), self.now_ns())
         {
             self.hear(HEAR_WITHIN)?;
         }
@@ -77,7 +77,7 @@ impl Session {
         counted: impl Fn(&Standing) -> u64,
         done: u64,
     ) -> Result<(), String> {
-        let mut silence = Silence::new(CONNECT_SILENCE, self.now_ns());
+        let mut silence = Silence::new(self.load.patience * CONNECT_PATIENCE, self.now_ns());
         loop {
             let standing = self.stands();
             let seen = counted(&standing);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::audit::Faults;
 use super::framing::Framing;
 use super::link::Link;
-use super::protocol::{Connect, Resume, Seen, Setup, Standing};
+use super::protocol::{Connect, Resume, Seen, Setup, Standing, of_topic};
 use super::slice::Tally;
 use super::stream::{Flow, Kind, Shared, Stream};
 use crate::http;
@@ -117,11 +117,6 @@ impl Crew {
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         self.members.len()
-    }
-
-    /// A member's connection, while there is one.
-    pub(crate) fn link(&self, place: usize) -> Option<Rc<Link>> {
-        self.members[place].link.clone()
     }
 
     /// Gives a member that is away a connection to come; tells whether it was.
@@ -256,7 +251,7 @@ impl Crew {
         let mut faults = self.past;
         for stream in self.members.iter().map(|member| &member.stream) {
             let topic = u64::from(stream.topic());
-            let of_topic = (published + topics - 1).saturating_sub(topic) / topics;
+            let of_topic = of_topic(published, topic, topics);
             let audit = stream.audit();
             faults += match stream.kind() {
                 Kind::Whole => audit.close(of_topic),

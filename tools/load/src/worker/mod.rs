@@ -36,7 +36,9 @@ pub(crate) use self::framing::dechunk;
 pub(crate) use self::framing::{Framing, Step};
 pub(crate) use self::link::RuntimeChoice;
 use self::link::{Driver, Runtime};
-pub(crate) use self::protocol::{CaughtUp, Command, Connect, Event, Resume, Seen, Setup, Standing};
+pub(crate) use self::protocol::{
+    CaughtUp, Command, Connect, Event, Resume, Seen, Setup, Standing, of_topic,
+};
 pub(crate) use self::shape::EventShape;
 pub(crate) use self::slice::{Slice, Tally, Watch};
 use self::watch::Watcher;

@@ -104,6 +104,19 @@ pub(crate) struct Connect {
     pub(crate) caught_up: Option<CaughtUp>,
 }
 
+/// How many of the first `count` members, or messages, are of a topic.
+pub(crate) fn of_topic(count: u64, topic: u64, topics: u64) -> u64 {
+    (count + topics - 1).saturating_sub(topic) / topics
+}
+
+impl Connect {
+    /// When a member's connection begins, at the earliest.
+    pub(crate) fn due_ns(&self, member: u32) -> u64 {
+        let before = f64::from(member - self.members.start);
+        self.start_ns + self.per_second.map_or(0, |rate| (before / rate * 1e9) as u64)
+    }
+}
+
 /// What a member says it has seen.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Resume {

@@ -28,7 +28,7 @@ pub(crate) struct EventShape {
 /// The events that are being followed.
 #[derive(Debug)]
 pub(crate) struct Followed {
-    /// Less one: a mask of the sequences that are followed.
+    /// Of the messages of each topic, those are followed whose number has none of these bits.
     mask: u64,
     events: VecDeque<Way>,
     complete: Vec<EventShape>,
@@ -74,10 +74,10 @@ impl Followed {
         Self { mask, events: VecDeque::new(), complete: Vec::new() }
     }
 
-    /// Whether an event is followed.
+    /// Whether the message of this number in its topic is followed.
     #[inline]
-    pub(crate) fn follows(&self, sequence: u64) -> bool {
-        sequence & self.mask == 0
+    pub(crate) fn follows(&self, number: u64) -> bool {
+        number & self.mask == 0
     }
 
     /// A followed event has reached one of `all` subscribers.

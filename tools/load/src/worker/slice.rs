@@ -69,7 +69,8 @@ pub(crate) struct Tally {
     pub(crate) slow_cut: u64,
     /// Stays of passing members that have ended as planned.
     pub(crate) went: u64,
-    /// When the first connection began, the last became a stream, and the last message came.
+    /// When the first connection began, the last became a stream, and the last message came; of a blind run, the
+    /// last bytes.
     pub(crate) first_attempt_ns: Option<u64>,
     pub(crate) last_connected_ns: u64,
     pub(crate) last_delivery_ns: u64,

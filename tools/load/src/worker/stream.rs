@@ -240,6 +240,7 @@ impl Stream {
     pub(crate) fn feed(&mut self, mut bytes: &[u8], now_ns: u64, shared: &mut Shared) -> Flow {
         shared.tally.bytes += bytes.len() as u64;
         if shared.blind {
+            shared.tally.last_delivery_ns = now_ns;
             return Flow::Open;
         }
         while !bytes.is_empty() {
@@ -284,8 +285,9 @@ impl Stream {
         while let Some((frame, sent)) = topic.proven.frame(self.audit.next()) {
             let Some(rest) = bytes.strip_prefix(frame) else { break };
             bytes = rest;
-            let sequence = self.audit.next() * count + u64::from(self.topic);
-            if followed.follows(sequence) && self.is_followed() {
+            let number = self.audit.next();
+            if followed.follows(number) && self.is_followed() {
+                let sequence = number * count + u64::from(self.topic);
                 followed.reach(sequence, sent.intended_ns, now_ns, topic.audience);
             }
             self.audit.advance();
@@ -412,7 +414,7 @@ impl Stream {
         }
         if place != Place::Again {
             let audience = shared.topics[self.topic as usize].audience;
-            if shared.followed.follows(stamp.sequence) && self.is_followed() {
+            if shared.followed.follows(number) && self.is_followed() {
                 shared.followed.reach(stamp.sequence, stamp.intended_ns, now_ns, audience);
             }
             shared.deliver(self.delivery(), stamp.into(), now_ns);

@@ -25,38 +25,33 @@ pub(super) async fn stay(worker: Rc<Worker>, place: usize, order: Rc<Connect>) {
 }
 
 async fn try_stay(worker: &Worker, place: usize, order: &Connect) -> io::Result<()> {
-    let member = worker.number(place);
-    if let Some(per_second) = order.per_second {
-        let behind = f64::from(member - order.members.start) / per_second;
-        let due_ns = order.start_ns + (behind * 1e9) as u64;
-        worker.sleep_until(due_ns).await;
-        let last_id = worker.crew.borrow_mut().begin(place, due_ns, &order.resume);
-        let permit = worker.connecting.acquire().await.map_err(io::Error::other)?;
-        subscribe(worker, place, order, last_id).await?;
-        drop(permit);
-    } else {
-        worker.sleep_until(order.start_ns).await;
-        let permit = worker.connecting.acquire().await.map_err(io::Error::other)?;
-        let now_ns = worker.setup.clock.now_ns();
-        let last_id = worker.crew.borrow_mut().begin(place, now_ns, &order.resume);
-        subscribe(worker, place, order, last_id).await?;
-        drop(permit);
+    let due_ns = order.due_ns(worker.number(place));
+    worker.sleep_until(due_ns).await;
+    let permit = worker.connecting.acquire().await.map_err(io::Error::other)?;
+    // At times fixed in advance the wait for a turn is the server's doing, and counts.
+    let begun_ns = worker.setup.clock.now_ns();
+    let intended_ns = if order.per_second.is_some() { due_ns } else { begun_ns };
+    let last_id = worker.crew.borrow_mut().begin(place, intended_ns, &order.resume);
+    let link = subscribe(worker, place, order, last_id).await?;
+    drop(permit);
+    match link {
+        Some(link) => follow(worker, place, &link, order).await,
+        None => Ok(()),
     }
-    follow(worker, place, order).await
 }
 
-/// Connects and reads until the stream stands.
+/// Connects and reads until the stream stands. `None`: it is not wanted any more.
 async fn subscribe(
     worker: &Worker,
     place: usize,
     order: &Connect,
     last_id: Option<Vec<u8>>,
-) -> io::Result<()> {
+) -> io::Result<Option<Rc<Link>>> {
     let member = worker.number(place);
     let link = connect(worker, member).await?;
     let now_ns = worker.setup.clock.now_ns();
     if !worker.crew.borrow_mut().connected(place, &link, now_ns) {
-        return Ok(());
+        return Ok(None);
     }
     let topic = &worker.setup.topics[member as usize % worker.setup.topics.len()];
     let request = worker.setup.target.subscribe_request(&[topic], last_id.as_deref());
@@ -67,19 +62,18 @@ async fn subscribe(
             return Err(http::invalid("the server closed before its response head"));
         }
     }
-    Ok(())
+    Ok(Some(link))
 }
 
 /// Reads to the end.
-async fn follow(worker: &Worker, place: usize, order: &Connect) -> io::Result<()> {
-    let Some(link) = worker.crew.borrow().link(place) else { return Ok(()) };
+async fn follow(worker: &Worker, place: usize, link: &Link, order: &Connect) -> io::Result<()> {
     loop {
         let throttle = worker.crew.borrow().bytes_per_second(place);
         if let Some(bytes_per_second) = throttle {
-            return read_slowly(worker, place, &link, order, bytes_per_second).await;
+            return read_slowly(worker, place, link, order, bytes_per_second).await;
         }
         link.readable().await?;
-        if !read_turn(worker, place, &link, order)? {
+        if !read_turn(worker, place, link, order)? {
             return Ok(());
         }
     }
@@ -90,8 +84,8 @@ fn read_turn(worker: &Worker, place: usize, link: &Link, order: &Connect) -> io:
     worker.crew.borrow_mut().read_turn(place, link, order, || clock.now_ns())
 }
 
-/// Reads so many bytes a second and no more. Whether the server has ended the connection is looked at each
-/// time, as what has not been read stands before the end.
+/// Reads so many bytes a second and no more. Whether the server has reset the connection is looked at each
+/// time; an end in order is seen when all before it has been read.
 async fn read_slowly(
     worker: &Worker,
     place: usize,

@@ -24,6 +24,8 @@ pub(crate) struct Mock {
     pub(crate) topics: usize,
     /// Status line of a subscription.
     pub(crate) subscribe_status: &'static str,
+    /// So many subscriptions are answered so; to those after them the server has no place.
+    pub(crate) places: usize,
     /// Status line of a publish.
     pub(crate) publish_status: &'static str,
     /// Whether event streams come in chunks.
@@ -53,6 +55,7 @@ impl Mock {
             act: |_, _| Act::Send,
             topics: 1,
             subscribe_status: "200 OK",
+            places: usize::MAX,
             publish_status: "202 Accepted",
             chunked: true,
         }
@@ -98,9 +101,12 @@ impl Server {
     }
 
     fn subscribe(&self, mut connection: TcpStream, topic: usize) -> Option<()> {
-        let status = self.mock.subscribe_status;
         let framing = if self.mock.chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = match subscribers.len() < self.mock.places {
+            true => self.mock.subscribe_status,
+            false => "503 Service Unavailable",
+        };
         let head =
             format!("HTTP/1.1 {status}\r\nContent-Type: text/event-stream; x=y\r\n{framing}\r\n");
         connection.write_all(head.as_bytes()).ok()?;

@@ -104,7 +104,7 @@ fn all_come_back_from_a_storm_and_nothing_is_lost() {
 #[test]
 fn what_a_server_does_not_replay_is_missing_after_a_storm() {
     let flags = ["storm", "--rate", "100", "--duration", "2s", "--away", "300ms"];
-    let run = storms_past(&flags);
+    let run = plays_against(Mock::faultless(), &flags);
     assert_eq!(run.status, Some(1), "{run:?}");
     // Some 30 messages to each of 20 subscribers, whenever exactly they were away.
     let missing = run.report["audit"]["missing"].as_u64().unwrap_or_default();
@@ -114,8 +114,37 @@ fn what_a_server_does_not_replay_is_missing_after_a_storm() {
     assert_eq!(run.report["result"]["back"], 20);
 }
 
-fn storms_past(flags: &[&str]) -> Run {
-    let target = format!("http://{}", Mock::faultless().serve());
+#[test]
+fn a_server_that_takes_nobody_back_has_failed() {
+    let server = Mock { places: 20, ..Mock::faultless() };
+    let flags = ["storm", "--rate", "100", "--duration", "1s", "--away", "100ms"];
+    let run = plays_against(server, &flags);
+    assert_eq!((run.status, &run.report["verdict"]), (Some(1), &"failed".into()), "{run:?}");
+    assert_eq!(
+        (&run.report["result"]["killed"], &run.report["result"]["back"]),
+        (&20.into(), &0.into())
+    );
+    let notes = run.report["notes"].to_string();
+    assert!(
+        notes.contains("20 connections never became a stream") && notes.contains("503"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_has_failed() {
+    // It accepts, as the kernel does that for it, and is never heard of again.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let target = format!("http://{}", silent.local_addr().expect("bound"));
+    let flags = "ramp --subscribers 3 --connecting 2 --rate 100 --patience 300ms --json - --target";
+    let run = run(&[flags.split(' ').collect(), vec![&target[..]]].concat());
+    assert_eq!((run.status, &run.report["verdict"]), (Some(1), &"failed".into()), "{run:?}");
+    assert_eq!(run.report["connect"]["connected"], 0);
+    assert!(run.report["notes"].to_string().contains("3 connections were still"), "{run:?}");
+}
+
+fn plays_against(server: Mock, flags: &[&str]) -> Run {
+    let target = format!("http://{}", server.serve());
     let small = ["--subscribers", "20", "--patience", "1s", "--target", &target, "--json", "-"];
     run(&[flags, &small].concat())
 }
@@ -146,7 +175,7 @@ fn all_get_what_was_published_before_they_came() {
 
 #[test]
 fn what_a_server_does_not_keep_is_missing_from_the_replay() {
-    let run = storms_past(&["replay", "--messages", "100", "--rate", "500"]);
+    let run = plays_against(Mock::faultless(), &["replay", "--messages", "100", "--rate", "500"]);
     assert_eq!(run.status, Some(1), "{run:?}");
     assert_eq!(run.report["audit"]["missing"], 19 * 99, "{}", run.report["audit"]);
 }
